@@ -1,0 +1,10 @@
+export {
+  type Executed,
+  type Execution,
+  type ExecutionOutcome,
+  type Lane,
+  type ModelRuntime,
+  RuntimeError,
+  type RuntimeErrorCode,
+  type RuntimeInfo,
+} from './runtime.ts'

@@ -1,0 +1,15 @@
+export { PAYLOAD_BYTES_MAX, TENSOR_COUNT_MAX } from './constants.ts'
+export { createTensorDigest, DIGEST_BYTES, digestTensors, SALT_BYTES } from './digest.ts'
+export { TensorError, type TensorErrorCode } from './errors.ts'
+export { decodeTensorHeaders, decodeTensors, encodeTensors, type TensorHeader } from './payload.ts'
+export {
+  DTYPES,
+  type DType,
+  ELEMENT_BYTES,
+  elementCount,
+  float32Elements,
+  float32Tensor,
+  isDType,
+  type Tensor,
+  verifyTensorSize,
+} from './tensor.ts'
