@@ -1,0 +1,2 @@
+export type { ModelLoad, ProviderEffect } from './effects.ts'
+export type { ProviderEvent, ProviderRefusalCode, ProviderRequest } from './events.ts'

@@ -1,0 +1,11 @@
+export {
+  type Comparison,
+  type ComparisonState,
+  compareTensors,
+  compareTensorsGradually,
+  createComparison,
+} from './compare.ts'
+export { ABSOLUTE_TOLERANCE, ANSWERS_MAX, COMPARISON_STEP_ELEMENTS } from './constants.ts'
+export { VerificationError, type VerificationErrorCode } from './errors.ts'
+export { type Answer, type Cluster, findCluster } from './quorum.ts'
+export { composeVerdict, type Verdict, type VerdictInput, type VerdictLabel } from './verdict.ts'
