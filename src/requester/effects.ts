@@ -8,10 +8,11 @@ export type RequesterEffect =
       readonly jobId: JobId
       readonly attempt: number
       readonly provider: ProviderId
-      /** Until when the provider may take, in `now`. */
+      /** Until when the provider may take, in `now`: the job's own deadline. Slower than `attemptTimeoutMs` is no failure. */
       readonly deadlineAtMs: number
     }
   | { readonly type: 'cancel'; readonly jobId: JobId; readonly attempt: number }
+  /** A name in use moves that timer. The answer is `timerExpired`, at `atMs` or later. */
   | { readonly type: 'schedule'; readonly timer: string; readonly atMs: number }
   | { readonly type: 'unschedule'; readonly timer: string }
   /** Compare the outputs of two attempts (their digests differ) within the job's tolerance. */

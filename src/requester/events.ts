@@ -9,15 +9,18 @@ export interface JobSpec {
   readonly id: JobId
   /** CID of the model. */
   readonly model: string
-  /** How many distinct providers are asked at first. */
+  /** How many distinct providers are asked at first; up to `attemptsMax`. */
   readonly replicas: number
   /** How many of them must agree; above half of `replicas`. 1 with `replicas` 1 is the policy `signed`. */
   readonly quorum: number
-  /** The most providers that may be asked in all, replacements included. */
+  /** The most distinct providers that may be asked in all, replacements included; up to 16. */
   readonly attemptsMax: number
   /** Virtual or wall time, in the `now` of the machine. */
   readonly deadlineAtMs: number
-  /** How long the machine waits for one provider before it asks another. */
+  /**
+   * How long the machine waits for one provider before it asks another. The slow one's answer is still welcome until
+   * the job closes; if none came by then, that is the evidence `timed-out`.
+   */
   readonly attemptTimeoutMs: number
   /** After the answer is settled, how long the remaining replicas are still waited for, for the record. */
   readonly observeMs: number
@@ -25,7 +28,10 @@ export interface JobSpec {
 
 export type RequesterEvent =
   | { readonly type: 'submitted'; readonly job: JobSpec }
-  /** `complete` tells that the search has ended and no more will come without another `find`. */
+  /**
+   * `complete` tells that the search has ended and no more will come without another `find`. Every `find` must be
+   * answered so in the end, also in vain. A candidate that comes again replaces what was known of it.
+   */
   | {
       readonly type: 'candidatesFound'
       readonly jobId: JobId
@@ -69,7 +75,10 @@ export type AttemptFailureCode =
   | 'stopping'
   | 'unknown-model'
   | 'refused'
-  /** The job itself is wrong; asking another provider will not help. The job fails with `invalid-job`. */
+  /**
+   * It says that the job itself is wrong. One provider's word does not end a job: it fails with `invalid-job` when a
+   * quorum (at least two) says so, or everyone that could be asked.
+   */
   | 'invalid-job'
   /** Network faults: nobody's fault. */
   | 'unreachable'

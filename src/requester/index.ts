@@ -1,3 +1,4 @@
+export { REQUESTER_LIMITS, type RequesterLimits } from './constants.ts'
 export type { EvidenceKind, JobFailure, JobFailureCode, RequesterEffect } from './effects.ts'
 export type {
   AttemptFailure,
@@ -7,3 +8,4 @@ export type {
   ProviderId,
   RequesterEvent,
 } from './events.ts'
+export { createRequester, type Requester, type RequesterInit } from './machine.ts'

@@ -1,0 +1,149 @@
+/** What the requester knows of one job, and questions about it that change nothing. */
+import type { Candidate } from '../routing/index.ts'
+import { type Answer, type Cluster, findCluster } from '../verification/index.ts'
+import type { AttemptFailure, JobSpec, ProviderId } from './events.ts'
+
+export interface Job {
+  readonly spec: JobSpec
+  state: JobState
+  readonly candidates: Map<ProviderId, Candidate>
+  /** Its index is its number. */
+  readonly attempts: Attempt[]
+  readonly search: Search
+  /** Verdicts of `compare` by `pairKey`; undefined while awaited. */
+  readonly compared: Map<string, boolean | undefined>
+  /** The largest cluster of what is known; recomputed when an answer or a comparison arrives. */
+  cluster: Cluster | undefined
+  /** When the job's one timer will ring; undefined when none is set. */
+  wakeAtMs: number | undefined
+}
+
+export type JobState =
+  /** Fewer candidates than replicas are known; nobody was asked yet. */
+  | { readonly status: 'finding' }
+  | { readonly status: 'asking' }
+  /** Settled; the answers still under way are waited for, for the record. */
+  | { readonly status: 'observing'; readonly acceptedDigest: string; readonly untilMs: number }
+
+export interface Attempt {
+  readonly number: number
+  readonly provider: ProviderId
+  readonly group: string
+  state: AttemptState
+}
+
+export type AttemptState =
+  | { readonly status: 'open'; readonly overdueAtMs: number }
+  /** Too slow: another was asked, but its answer is still welcome. */
+  | { readonly status: 'overdue' }
+  | { readonly status: 'answered'; readonly digest: string }
+  | { readonly status: 'ended'; readonly failure: AttemptFailure; readonly againAtMs: number }
+
+export interface Search {
+  /** A `find` is under way. */
+  running: boolean
+  nextAtMs: number
+  backoffMs: number
+  /** Since when nobody is left to ask; undefined while there is hope. */
+  exhaustedSinceMs: number | undefined
+}
+
+export function createJob(spec: JobSpec, nowMs: number, findBackoffMs: number): Job {
+  return {
+    spec,
+    state: { status: 'finding' },
+    candidates: new Map(),
+    attempts: [],
+    search: { running: false, nextAtMs: nowMs, backoffMs: findBackoffMs, exhaustedSinceMs: nowMs },
+    compared: new Map(),
+    cluster: undefined,
+    wakeAtMs: undefined,
+  }
+}
+
+export function answersOf(job: Job): Answer[] {
+  return job.attempts.flatMap(({ provider, group, state }) =>
+    state.status === 'answered' ? { provider, group, digest: state.digest } : [],
+  )
+}
+
+/** The attempt that stands for all with this digest: the first. */
+export function attemptWith(job: Job, digest: string): Attempt {
+  const found = job.attempts.find(({ state }) => state.status === 'answered' && state.digest === digest)
+  if (found === undefined) throw new Error(`no attempt answered ${digest}`)
+  return found
+}
+
+export function pairKey(left: string, right: string): string {
+  return left < right ? `${left} ${right}` : `${right} ${left}`
+}
+
+/** What is known of two digests: undefined while the comparison is awaited. */
+export function agreement(job: Job, left: string, right: string): boolean | undefined {
+  return left === right || job.compared.get(pairKey(left, right))
+}
+
+export function isComparing(job: Job): boolean {
+  for (const verdict of job.compared.values()) if (verdict === undefined) return true
+  return false
+}
+
+export function updateCluster(job: Job): void {
+  job.cluster = findCluster(answersOf(job), (left, right) => agreement(job, left, right) === true)
+}
+
+export function countAttempts(job: Job, status: AttemptState['status']): number {
+  return job.attempts.reduce((count, { state }) => (state.status === status ? count + 1 : count), 0)
+}
+
+export function askedProviders(job: Job): Set<ProviderId> {
+  return new Set(job.attempts.map(({ provider }) => provider))
+}
+
+/** Busy providers that may be asked again, with the time from which they may. */
+export function againAt(job: Job): Map<ProviderId, number> {
+  const last = new Map(job.attempts.map((attempt) => [attempt.provider, attempt]))
+  const again = new Map<ProviderId, number>()
+  for (const [provider, { state }] of last) {
+    if (state.status === 'ended' && state.againAtMs < job.spec.deadlineAtMs) {
+      again.set(provider, state.againAtMs)
+    }
+  }
+  return again
+}
+
+/** How many distinct providers say that the job itself is wrong. */
+export function countInvalidClaims(job: Job): number {
+  return job.attempts.filter(({ state }) => state.status === 'ended' && state.failure.code === 'invalid-job')
+    .length
+}
+
+/** Candidates that have not failed this job for good. */
+export function countUsable(job: Job): number {
+  const usable = new Set(job.candidates.keys())
+  const again = againAt(job)
+  for (const { provider, state } of job.attempts) {
+    if (state.status === 'ended' && !again.has(provider)) usable.delete(provider)
+    else usable.add(provider)
+  }
+  return usable.size
+}
+
+/** When something happens by itself: the deadline, the end of observing, an attempt that becomes overdue. */
+export function wakeTimes(job: Job): number[] {
+  const times = [job.state.status === 'observing' ? job.state.untilMs : job.spec.deadlineAtMs]
+  for (const { state } of job.attempts) if (state.status === 'open') times.push(state.overdueAtMs)
+  return times
+}
+
+/** When candidates that cannot be asked now can be, before the deadline. */
+export function laterTimes(job: Job, nowMs: number, askedEnough: boolean): number[] {
+  const times = [...againAt(job).values()]
+  if (!askedEnough) {
+    const asked = askedProviders(job)
+    for (const { provider, notBeforeMs } of job.candidates.values()) {
+      if (!asked.has(provider)) times.push(notBeforeMs)
+    }
+  }
+  return times.filter((atMs) => atMs > nowMs && atMs < job.spec.deadlineAtMs)
+}
