@@ -1,5 +1,7 @@
 export type TensorErrorCode =
   | 'malformed-payload'
+  | 'malformed-npy'
+  | 'malformed-json'
   | 'payload-too-large'
   | 'unsupported-dtype'
   | 'size-mismatch'

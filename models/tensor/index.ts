@@ -1,6 +1,13 @@
-export { PAYLOAD_BYTES_MAX, TENSOR_COUNT_MAX } from './constants.ts'
+export {
+  PAYLOAD_BYTES_MAX,
+  TENSOR_COUNT_MAX,
+  TENSOR_NAME_BYTES_MAX,
+  TENSOR_RANK_MAX,
+} from './constants.ts'
 export { createTensorDigest, DIGEST_BYTES, digestTensors, SALT_BYTES } from './digest.ts'
 export { TensorError, type TensorErrorCode } from './errors.ts'
+export { decodeJsonTensor, encodeJsonTensor, type JsonElement, type NestedArray } from './json.ts'
+export { decodeNpy, encodeNpy } from './npy.ts'
 export { decodeTensorHeaders, decodeTensors, encodeTensors, type TensorHeader } from './payload.ts'
 export {
   DTYPES,

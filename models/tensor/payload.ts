@@ -24,7 +24,11 @@ const DIM_MAX = 0xffff_ffff
 
 /** Encodes `tensors` (in any order, distinct names) into one fresh buffer. Throws TensorError. */
 export function encodeTensors(tensors: readonly Tensor[]): Uint8Array {
-  const entries = tensors.map((tensor) => ({ tensor, name: Buffer.from(tensor.name, 'utf8') }))
+  const entries = tensors.map((tensor) => {
+    // A lone surrogate would be replaced silently, and the name that comes back would be another.
+    if (!tensor.name.isWellFormed()) malformed('a name is not valid Unicode')
+    return { tensor, name: Buffer.from(tensor.name, 'utf8') }
+  })
   entries.sort((a, b) => Buffer.compare(a.name, b.name))
   if (entries.length > TENSOR_COUNT_MAX) malformed(`more than ${TENSOR_COUNT_MAX} tensors`)
   let header = FIXED_BYTES

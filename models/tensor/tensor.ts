@@ -76,7 +76,8 @@ export function float32Elements(tensor: Tensor): Float32Array {
   }
   const { data } = tensor
   if (data.byteOffset % 4 === 0) return new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4)
-  return new Float32Array(data.slice().buffer)
+  // Not `data.slice()`: on a Node Buffer that is a view, and its `buffer` the whole shared pool.
+  return new Float32Array(new Uint8Array(data).buffer)
 }
 
 /** A float32 tensor over `elements`, which it shares. */
