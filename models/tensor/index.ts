@@ -6,7 +6,7 @@ export {
 } from './constants.ts'
 export { createTensorDigest, DIGEST_BYTES, digestTensors, SALT_BYTES } from './digest.ts'
 export { TensorError, type TensorErrorCode } from './errors.ts'
-export { decodeJsonTensor, encodeJsonTensor, type JsonElement, type NestedArray } from './json.ts'
+export { type JsonElement, type NestedArray, tensorFromJson, tensorToJson } from './json.ts'
 export { decodeNpy, encodeNpy } from './npy.ts'
 export { decodeTensorHeaders, decodeTensors, encodeTensors, type TensorHeader } from './payload.ts'
 export {

@@ -11,24 +11,25 @@ export type JsonElement = number | boolean | string
 export type NestedArray = JsonElement | readonly NestedArray[]
 
 /**
- * Makes a tensor from nested lists, whose shape must be `dims`: a number is fixed, a string is any number from 1 up.
+ * Makes a tensor from nested lists, whose shape must be `dims` where given: a number is fixed, a string is any number from 1 up.
  * Integers must be in range; booleans are true, false, 1 or 0; 64-bit integers may be decimal strings; floats may be
  * "NaN", "Infinity" or "-Infinity". Throws `malformed-json`, `size-mismatch` or `payload-too-large`.
  */
-export function decodeJsonTensor(
+export function tensorFromJson(
   name: string,
-  dtype: DType,
-  dims: readonly (number | string)[],
   value: unknown,
+  dtype: DType,
+  dims?: readonly (number | string)[],
 ): Tensor {
   const shape = shapeOf(name, value)
   const fits =
-    shape.length === dims.length &&
-    dims.every((dim, axis) => (typeof dim === 'number' ? shape[axis] === dim : (shape[axis] ?? 0) >= 1))
+    dims === undefined ||
+    (shape.length === dims.length &&
+      dims.every((dim, axis) => (typeof dim === 'number' ? shape[axis] === dim : (shape[axis] ?? 0) >= 1)))
   if (!fits) {
     throw new TensorError(
       'size-mismatch',
-      `tensor "${name}": expected ${dtype}[${dims.join(', ')}], the lists have the shape [${shape.join(', ')}]`,
+      `tensor "${name}": expected ${dtype}[${dims?.join(', ')}], the lists have the shape [${shape.join(', ')}]`,
     )
   }
   const bytes = elementCount(shape) * ELEMENT_BYTES[dtype]
@@ -58,9 +59,9 @@ export function decodeJsonTensor(
   return { name, dtype, dims: shape, data }
 }
 
-/** The tensor as nested lists that `decodeJsonTensor` reads back to the same bytes (but for a NaN's payload, and the sign of a
+/** The tensor as nested lists that `tensorFromJson` reads back to the same bytes (but for a NaN's payload, and the sign of a
  * zero once it went through JSON text). */
-export function encodeJsonTensor(tensor: Tensor): NestedArray {
+export function tensorToJson(tensor: Tensor): NestedArray {
   verifyTensorSize(tensor)
   const { dims, dtype, data } = tensor
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength)

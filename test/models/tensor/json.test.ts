@@ -4,19 +4,19 @@ import * as assert from 'uvu/assert'
 import { halfBits, halfValue } from '../../../models/tensor/half.ts'
 import {
   type DType,
-  decodeJsonTensor,
-  encodeJsonTensor,
   PAYLOAD_BYTES_MAX,
   TensorError,
   type TensorErrorCode,
+  tensorFromJson,
+  tensorToJson,
 } from '../../../models/tensor/index.ts'
 import { anyTensor } from './arbitrary.ts'
 
 test('reads nested lists against the expected shape', () => {
-  const tensor = decodeJsonTensor('x', 'float32', ['rows', 2], [[1, -2]])
+  const tensor = tensorFromJson('x', [[1, -2]], 'float32', ['rows', 2])
   assert.equal(tensor.dims, [1, 2])
   assert.is(Buffer.from(tensor.data).toString('hex'), '0000803f000000c0')
-  assert.equal(decodeJsonTensor('x', 'bool', [], true).data, Uint8Array.of(1))
+  assert.equal(tensorFromJson('x', true, 'bool', []).data, Uint8Array.of(1))
 })
 
 test('gives back what went in', () => {
@@ -25,19 +25,24 @@ test('gives back what went in', () => {
       // A list without elements cannot say how long its inner lists would be; any bool but 0 reads as true.
       const cut = tensor.dims.indexOf(0)
       fc.pre(cut === -1 || cut === tensor.dims.length - 1)
-      const once = decodeJsonTensor('x', tensor.dtype, tensor.dims, encodeJsonTensor(tensor))
+      const once = tensorFromJson('x', tensorToJson(tensor), tensor.dtype, tensor.dims)
       if (tensor.dtype !== 'bool' && !tensor.dtype.startsWith('float')) assert.equal(once.data, tensor.data)
       assert.equal(once.dims, tensor.dims)
-      assert.equal(decodeJsonTensor('x', tensor.dtype, tensor.dims, encodeJsonTensor(once)), once)
+      assert.equal(tensorFromJson('x', tensorToJson(once), tensor.dtype, tensor.dims), once)
     }),
   )
 })
 
+test('takes the shape of the lists where none is expected', () => {
+  assert.equal(tensorFromJson('x', [[1], [2]], 'int8').dims, [2, 1])
+  refuses(() => tensorFromJson('x', [[1], 2], 'int8'), 'malformed-json')
+})
+
 test('keeps 64-bit integers and what JSON has no number for', () => {
-  const big = decodeJsonTensor('x', 'int64', [2], ['-9223372036854775808', 5])
-  assert.equal(encodeJsonTensor(big), ['-9223372036854775808', 5])
-  const odd = decodeJsonTensor('x', 'float64', [3], ['NaN', 'Infinity', '-Infinity'])
-  assert.equal(encodeJsonTensor(odd), ['NaN', 'Infinity', '-Infinity'])
+  const big = tensorFromJson('x', ['-9223372036854775808', 5], 'int64', [2])
+  assert.equal(tensorToJson(big), ['-9223372036854775808', 5])
+  const odd = tensorFromJson('x', ['NaN', 'Infinity', '-Infinity'], 'float64', [3])
+  assert.equal(tensorToJson(odd), ['NaN', 'Infinity', '-Infinity'])
 })
 
 const REFUSED: readonly [string, DType, readonly (number | string)[], unknown, TensorErrorCode][] = [
@@ -59,16 +64,16 @@ const REFUSED: readonly [string, DType, readonly (number | string)[], unknown, T
 ]
 
 for (const [what, dtype, dims, value, code] of REFUSED) {
-  test(`refuses ${what}`, () => refuses(() => decodeJsonTensor('x', dtype, dims, value), code))
+  test(`refuses ${what}`, () => refuses(() => tensorFromJson('x', value, dtype, dims), code))
 }
 
 test('refuses lists nested without end and tensors above the limit', () => {
   let nested: unknown = 1
   for (let depth = 0; depth < 10_000; depth++) nested = [nested]
-  refuses(() => decodeJsonTensor('x', 'float32', [1], nested), 'malformed-json')
+  refuses(() => tensorFromJson('x', nested, 'float32', [1]), 'malformed-json')
   const row = Array(PAYLOAD_BYTES_MAX / 1024 / 8 + 1).fill(0)
   const large = Array(1024).fill(row)
-  refuses(() => decodeJsonTensor('x', 'float64', [1024, row.length], large), 'payload-too-large')
+  refuses(() => tensorFromJson('x', large, 'float64', [1024, row.length]), 'payload-too-large')
 })
 
 test('every binary16 survives, and halfway values round to even', () => {
