@@ -1,0 +1,5 @@
+export { MODEL_BYTES_MAX } from './constants.ts'
+export { GraphError, type GraphErrorCode } from './errors.ts'
+export { externalDataExtents, externalDataLocations } from './external-data.ts'
+export { type OnnxModel, readModel } from './model.ts'
+export { modelSignature } from './signature.ts'
