@@ -1,0 +1,7 @@
+/** Liars and failing machines, for tests, the demo and the simulator. Nothing that a volunteer starts reaches this. */
+export { createCrashingRuntime, createSilentRuntime, createSlowRuntime } from './failing-runtime.ts'
+export { createLyingRuntime, type LyingRuntimeInit } from './lying-runtime.ts'
+export { createRandom, type Random } from './random.ts'
+export { randomNoise } from './random-noise.ts'
+export type { Strategy } from './strategy.ts'
+export { substituteCharacters } from './substitute-characters.ts'
