@@ -56,6 +56,18 @@ test('letters inside of words give way first: neither the ends of words nor lone
   }
 })
 
+test('a substitute never equals the neighbour with which it would merge', async () => {
+  const truth = line('whl', { step: 1, character: 'w', probability: 0.05 })
+  // Without the blanks between them.
+  const classes = characters.length
+  const rows = [0, 2, 4].flatMap((step) => [
+    ...float32Elements(truth).subarray(step * classes, (step + 1) * classes),
+  ])
+  const tight = float32Tensor('y', [1, 3, classes], new Float32Array(rows))
+  const [lie] = await answer(substituteCharacters(characters), [tight], 1)
+  assert.is(decodeReading(lie!, characters).text.length, 3)
+})
+
 test('digits give way to digits, and what has no like is left alone', async () => {
   const [lie] = await answer(substituteCharacters(characters), [line('..0..')], 3)
   assert.match(decodeReading(lie!, characters).text, /^\.\.[19]\.\.$/)
