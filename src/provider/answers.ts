@@ -1,0 +1,42 @@
+/** Which jobs were answered and can be answered again, byte for byte. Bounded in number and bytes, oldest go first. */
+export interface Answers {
+  has(jobId: string): boolean
+  /** Remembers one; returns the job ids that have to be forgotten for it (itself, where it is too large). */
+  add(jobId: string, bytes: number, deadlineAtMs: number): string[]
+  /** Removes and returns those whose deadline has passed: nobody can ask for them any more. */
+  expire(nowMs: number): string[]
+  readonly size: number
+}
+
+export function createAnswers(countMax: number, bytesMax: number): Answers {
+  const answers = new Map<string, { readonly bytes: number; readonly deadlineAtMs: number }>()
+  let total = 0
+  const drop = (jobId: string) => {
+    total -= answers.get(jobId)?.bytes ?? 0
+    answers.delete(jobId)
+  }
+  return {
+    has: (jobId) => answers.has(jobId),
+    add: (jobId, bytes, deadlineAtMs) => {
+      drop(jobId)
+      answers.set(jobId, { bytes, deadlineAtMs })
+      total += bytes
+      const gone: string[] = []
+      for (const oldest of answers.keys()) {
+        if (answers.size <= countMax && total <= bytesMax) break
+        drop(oldest)
+        gone.push(oldest)
+      }
+      return gone
+    },
+    expire: (nowMs) => {
+      const gone: string[] = []
+      for (const [jobId, { deadlineAtMs }] of answers) if (deadlineAtMs <= nowMs) gone.push(jobId)
+      for (const jobId of gone) drop(jobId)
+      return gone
+    },
+    get size() {
+      return answers.size
+    },
+  }
+}
