@@ -1,3 +1,5 @@
+export { detectInstructionSet } from './instruction-set.ts'
+export { createNativeRuntime, nativeRuntimeInfo } from './native.ts'
 export {
   type Executed,
   type Execution,
@@ -8,3 +10,10 @@ export {
   type RuntimeErrorCode,
   type RuntimeInfo,
 } from './runtime.ts'
+export { createStubRuntime, type StubRuntimeInit } from './stub.ts'
+export type {
+  NativeRuntime,
+  NativeRuntimeComponents,
+  NativeRuntimeInit,
+  NativeRuntimeStatus,
+} from './supervisor.ts'

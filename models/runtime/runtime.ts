@@ -12,6 +12,11 @@ export interface ModelRuntime {
    * by ending the process; the next call starts a new one.
    */
   execute(batch: readonly Execution[], signal: AbortSignal): Promise<readonly ExecutionOutcome[]>
+  /**
+   * Starts what must be started and proves that the model loads; a node does this before it announces the model. Absent
+   * where there is nothing to load. Rejects with `load-failed`, `closed`, or `aborted` when `signal` is.
+   */
+  load?(signal?: AbortSignal): Promise<void>
   /** Ends the process, if any, and fails what is running with `closed`. Idempotent. */
   close(): Promise<void>
 }

@@ -1,0 +1,28 @@
+/** A frame's head is JSON of a few hundred bytes an entry; the longest is a signature with 1,024 names of 256 bytes. */
+export const FRAME_HEAD_BYTES_MAX = 1024 * 1024
+/** Inputs or outputs of one execution that do not go through the slab: eight payloads of the largest size. */
+export const FRAME_TAIL_BYTES_MAX = 512 * 1024 * 1024
+/** Shared memory in each direction, per model. Containers often give 64 MiB to /dev/shm for everything. */
+export const SLAB_BYTES = 4 * 1024 * 1024
+/** Below this a payload travels inline: one more system call costs more than copying through the socket's buffer does. */
+export const SLAB_PAYLOAD_BYTES_MIN = 16 * 1024
+/** Above this, digests of outputs follow in a frame of their own, so that reading and hashing overlap. */
+export const DIGEST_TRAILER_BYTES_MIN = 64 * 1024
+
+/** First wait after a crash, doubled with each further one. */
+export const BACKOFF_MS_MIN = 250
+/** A model that keeps crashing costs one start in this time, and a repaired one is not given up for long. */
+export const BACKOFF_MS_MAX = 30_000
+/** A process that lived this long has shown that the crash before it was no habit. */
+export const BACKOFF_RESET_MS = 60_000
+/** Loading is mostly reading the file and optimising the graph: seconds for the largest models that fit one process. */
+export const LOAD_TIMEOUT_MS = 120_000
+/** About what ending and starting a process costs: an aborted execution that ends within this spares it. */
+export const ABORT_GRACE_MS = 100
+/** How often a process's memory is looked at. A faster grower is stopped by the operating system. */
+export const MEMORY_POLL_MS = 1_000
+/** Executions waiting in one runtime; the provider's own queue is the real bound. */
+export const QUEUE_MAX = 1_024
+/** Characters kept of a line that the engine prints, and lines a second. */
+export const LOG_LINE_CHARS_MAX = 500
+export const LOG_LINES_PER_SECOND_MAX = 20

@@ -1,0 +1,293 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { HostEvents, HostOptions, HostProcess } from '../../../models/runtime/host-process.ts'
+import { createNativeRuntime, type NativeRuntimeInit, RuntimeError } from '../../../models/runtime/index.ts'
+import type { ExecutionOutcome } from '../../../models/runtime/runtime.ts'
+import { executionOf, rowsOf, signatureOf } from './executions.ts'
+
+const execution = executionOf(rowsOf([1, 2]))
+const outcomes: ExecutionOutcome[] = [
+  {
+    ok: true,
+    value: { outputs: new Uint8Array(), outputDigest: new Uint8Array(32), batched: false, serviceMs: 1 },
+  },
+]
+const forever = new AbortController().signal
+
+/** Processes and time as the test moves them. */
+function createWorld(init: Partial<NativeRuntimeInit> = {}) {
+  let time = 0
+  let resident = 0
+  const timers = new Set<{ at: number; callback: () => void }>()
+  const hosts: (HostProcess & { events: HostEvents; ids: number[]; killed: boolean })[] = []
+  const logs: string[] = []
+  const spawn = ({ events }: HostOptions): HostProcess => {
+    const host = {
+      pid: 1000 + hosts.length,
+      events,
+      ids: [] as number[],
+      killed: false,
+      execute: (id: number) => {
+        host.ids.push(id)
+      },
+      kill: () => {
+        host.killed = true
+      },
+    }
+    hosts.push(host)
+    return host
+  }
+  const runtime = createNativeRuntime(
+    {
+      modelPath: '/models/m.onnx',
+      signature: signatureOf(2),
+      batching: false,
+      abortGraceMs: 0,
+      onLog: (_, message) => logs.push(message),
+      ...init,
+    },
+    {
+      spawn,
+      now: () => time,
+      schedule: (ms, callback) => {
+        const timer = { at: time + ms, callback }
+        timers.add(timer)
+        return () => timers.delete(timer)
+      },
+      residentBytes: () => resident,
+      info: { engine: 'fake', version: '0', lane: 'native', instructionSet: 'none' },
+    },
+  )
+  return {
+    runtime,
+    hosts,
+    logs,
+    last: () => hosts.at(-1)!,
+    use: (bytes: number) => {
+      resident = bytes
+    },
+    advance: (ms: number) => {
+      const until = time + ms
+      for (;;) {
+        const due = [...timers].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0]
+        if (due === undefined) break
+        timers.delete(due)
+        time = due.at
+        due.callback()
+      }
+      time = until
+    },
+    /** Answers what the last process is at. */
+    answer: () => hosts.at(-1)!.events.onExecuted(hosts.at(-1)!.ids.at(-1)!, outcomes, undefined),
+  }
+}
+
+async function failure(promise: Promise<unknown>): Promise<RuntimeError> {
+  const error = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  assert.instance(error, RuntimeError)
+  return error as RuntimeError
+}
+
+test('one execution at a time; the rest wait their turn', async () => {
+  const world = createWorld()
+  const first = world.runtime.execute([execution], forever)
+  const second = world.runtime.execute([execution], forever)
+  assert.is(world.hosts.length, 1)
+  assert.equal(world.last().ids, [])
+  world.last().events.onLoaded()
+  assert.is(world.last().ids.length, 1)
+  world.answer()
+  await first
+  assert.is(world.last().ids.length, 2)
+  world.answer()
+  await second
+})
+
+test('a deadline kills the process; what waited runs in the next one', async () => {
+  const world = createWorld()
+  const controller = new AbortController()
+  const late = world.runtime.execute([execution], controller.signal)
+  const waiting = world.runtime.execute([execution], forever)
+  world.last().events.onLoaded()
+  controller.abort(new DOMException('late', 'TimeoutError'))
+  assert.is((await failure(late)).code, 'deadline')
+  assert.ok(world.last().killed)
+  world.last().events.onExit('it was ended by SIGKILL')
+  assert.is(world.hosts.length, 2)
+  world.last().events.onLoaded()
+  world.answer()
+  await waiting
+})
+
+test('an aborted execution that ends within the grace spares the process', async () => {
+  const world = createWorld({ abortGraceMs: 100 })
+  const controller = new AbortController()
+  const aborted = world.runtime.execute([execution], controller.signal)
+  const waiting = world.runtime.execute([execution], forever)
+  world.last().events.onLoaded()
+  controller.abort()
+  assert.is((await failure(aborted)).code, 'aborted')
+  world.advance(99)
+  world.answer()
+  assert.is(world.last().ids.length, 2)
+  world.advance(1000)
+  assert.not.ok(world.last().killed)
+  world.answer()
+  await waiting
+})
+
+test('an aborted execution that outlives the grace costs the process', async () => {
+  const world = createWorld({ abortGraceMs: 100 })
+  const controller = new AbortController()
+  const aborted = failure(world.runtime.execute([execution], controller.signal))
+  world.last().events.onLoaded()
+  controller.abort()
+  await aborted
+  world.advance(100)
+  assert.ok(world.last().killed)
+})
+
+test('an execution that is aborted while it waits costs nothing', async () => {
+  const world = createWorld()
+  const controller = new AbortController()
+  const first = world.runtime.execute([execution], forever)
+  const aborted = failure(world.runtime.execute([execution], controller.signal))
+  world.last().events.onLoaded()
+  controller.abort()
+  assert.is((await aborted).code, 'aborted')
+  assert.not.ok(world.last().killed)
+  world.answer()
+  await first
+  assert.is(world.last().ids.length, 1)
+})
+
+test('each crash doubles the wait up to 30 s; a minute of health forgets it', async () => {
+  const world = createWorld()
+  const waits: number[] = []
+  for (let crash = 0; crash < 9; crash++) {
+    const crashed = failure(world.runtime.execute([execution], forever))
+    const waiting = failure(world.runtime.execute([execution], forever))
+    world.last().events.onLoaded()
+    world.last().events.onExit('it was ended by SIGSEGV')
+    assert.is((await crashed).code, 'crashed')
+    assert.is((await waiting).code, 'backing-off')
+    const { code, retryAfterMs } = await failure(world.runtime.execute([execution], forever))
+    assert.is(code, 'backing-off')
+    waits.push(retryAfterMs)
+    world.advance(retryAfterMs)
+  }
+  assert.equal(waits, [250, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000])
+
+  const healthy = failure(world.runtime.execute([execution], forever))
+  world.last().events.onLoaded()
+  world.advance(60_000)
+  world.last().events.onExit('it was ended by SIGSEGV')
+  assert.is((await healthy).retryAfterMs, 250)
+})
+
+test('a model that does not load fails for good, until it is asked to load again', async () => {
+  const world = createWorld()
+  const first = failure(world.runtime.execute([execution], forever))
+  world.last().events.onLoadFailed('Protobuf parsing failed')
+  world.last().events.onExit('it was ended by SIGKILL')
+  assert.match((await first).message, /m\.onnx" does not load: Protobuf parsing failed/)
+  assert.is((await failure(world.runtime.execute([execution], forever))).code, 'load-failed')
+  assert.is(world.hosts.length, 1)
+  assert.is(world.runtime.status().state, 'failed')
+  const again = world.runtime.load()
+  assert.is(world.hosts.length, 2)
+  world.last().events.onLoaded()
+  await again
+})
+
+test('a process that dies while it loads for the first time is a model that does not load', async () => {
+  const world = createWorld()
+  const load = failure(world.runtime.load())
+  world.last().events.onExit('it was ended by SIGABRT')
+  assert.is((await load).code, 'load-failed')
+})
+
+test('loading has an end', async () => {
+  const world = createWorld({ loadTimeoutMs: 5000 })
+  const load = failure(world.runtime.load())
+  world.advance(5000)
+  assert.is((await load).code, 'load-failed')
+  assert.ok(world.last().killed)
+})
+
+test('a process above its memory bound is ended, and that is a crash that says so', async () => {
+  const world = createWorld({ memoryBytesMax: 1000 })
+  const running = failure(world.runtime.execute([execution], forever))
+  world.last().events.onLoaded()
+  world.use(1000)
+  world.advance(1000)
+  assert.not.ok(world.last().killed)
+  world.use(1001)
+  world.advance(1000)
+  assert.ok(world.last().killed)
+  world.last().events.onExit('it was ended by SIGKILL')
+  const { code, message } = await running
+  assert.is(code, 'crashed')
+  assert.match(message, /used 1001 bytes of memory where 1000 are allowed/)
+})
+
+test('an idle process is ended and started again on demand', async () => {
+  const world = createWorld({ idleMs: 1000 })
+  await Promise.all([world.runtime.load(), world.last().events.onLoaded()])
+  world.advance(999)
+  const first = world.runtime.execute([execution], forever)
+  world.advance(5000)
+  assert.not.ok(world.last().killed)
+  world.answer()
+  await first
+  world.advance(1000)
+  assert.ok(world.last().killed)
+  world.last().events.onExit('it was ended by SIGKILL')
+  assert.is(world.runtime.status().state, 'unloaded')
+  const second = world.runtime.execute([execution], forever)
+  assert.is(world.hosts.length, 2)
+  world.last().events.onLoaded()
+  world.answer()
+  await second
+})
+
+test('close ends the process, waits for it and fails what is left', async () => {
+  const world = createWorld()
+  const running = failure(world.runtime.execute([execution], forever))
+  const waiting = failure(world.runtime.execute([execution], forever))
+  world.last().events.onLoaded()
+  let isClosed = false
+  const closing = world.runtime.close().then(() => {
+    isClosed = true
+  })
+  assert.is((await running).code, 'closed')
+  assert.is((await waiting).code, 'closed')
+  assert.not.ok(isClosed)
+  assert.ok(world.last().killed)
+  world.last().events.onExit('it was ended by SIGKILL')
+  await closing
+  await world.runtime.close()
+  assert.is((await failure(world.runtime.execute([execution], forever))).code, 'closed')
+  assert.is(world.hosts.length, 1)
+})
+
+test('an answer that comes after its execution was given up changes nothing', async () => {
+  const world = createWorld()
+  const controller = new AbortController()
+  const aborted = failure(world.runtime.execute([execution], controller.signal))
+  world.last().events.onLoaded()
+  const old = world.last()
+  controller.abort()
+  await aborted
+  old.events.onExit('it was ended by SIGKILL')
+  world.last().events.onLoaded()
+  const next = world.runtime.execute([execution], forever)
+  old.events.onExecuted(old.ids[0]!, outcomes, undefined)
+  world.answer()
+  assert.is((await next).length, 1)
+})
+
+test.run()
