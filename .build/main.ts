@@ -15,6 +15,7 @@ const rooms = ['models', 'protocols', 'peers', 'src']
 const left = [
   /\.md$/,
   /\.proto$/,
+  /\.yaml$/,
   /(?<!\.d)\.ts$/,
   /^src\/(demo|adversary)\//,
   /^src\/cli\/(launch|preinstall)\.js$/,
