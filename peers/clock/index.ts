@@ -1,0 +1,2 @@
+export type { Clock } from './clock.ts'
+export { sleep, systemClock } from './clock.ts'

@@ -1,0 +1,1 @@
+export { createFile, replaceFile } from './atomic-file.ts'

@@ -1,0 +1,5 @@
+export { IDENTITY_FILE } from './constants.ts'
+export type { IdentityErrorCode } from './errors.ts'
+export { IdentityError } from './errors.ts'
+export type { Identity } from './identity.ts'
+export { createEphemeralIdentity, loadOrCreateIdentity } from './identity.ts'
