@@ -1,0 +1,5 @@
+export type { NoteOutcome, PeerView, ProviderCandidate } from './book.ts'
+export { Book } from './book.ts'
+export type { AnnouncedModel } from './entry.ts'
+export type { GroupOptions } from './group.ts'
+export { addressGroup } from './group.ts'
