@@ -1,0 +1,3 @@
+export { SNAPSHOT_FILE } from './constants.ts'
+export type { RememberedPeer } from './snapshot.ts'
+export { loadPeers, savePeers } from './snapshot.ts'
