@@ -22,6 +22,9 @@ export async function loadModel(path: string, signature: Signature, threads: num
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
+    // Threads that spin between operators take the processor from the node and from other models: text recognition
+    // on two threads costs 27 ms of processor time a run with it, 15 without, at no gain in time.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
   })
   verifySignature('input', signature.inputs, session.inputMetadata)
   verifySignature('output', signature.outputs, session.outputMetadata)

@@ -81,6 +81,7 @@ function connect(
   const socket = child.stdio[3] as Socket
   let ended = false
   let fault: string | undefined
+  let lastLine = ''
   let pending: { head: ExecutedHead; outputs: (Uint8Array | undefined)[] } | undefined
 
   const end = (reason: string) => {
@@ -99,13 +100,17 @@ function connect(
   })
   // After everything that it wrote was read: its last words often say why.
   child.once('close', (code, signal) => {
-    end(fault ?? (signal === null ? `it ended with code ${code}` : `it was ended by ${signal}`))
+    const how = signal === null ? `it ended with code ${code}` : `it was ended by ${signal}`
+    end(fault ?? (lastLine === '' ? how : `${how}; the last it said: ${lastLine}`))
   })
   // What matters about a broken pipe is told by the exit that comes with it.
   const ignore = () => {}
   socket.on('error', ignore)
   child.stdin?.on('error', ignore)
-  captureLines(child, events.onLine)
+  captureLines(child, (line) => {
+    if (line !== '') lastLine = line
+    events.onLine(line)
+  })
 
   const reader = createFrameReader((head, tail) => receive(head as HostReplyHead, tail))
   socket.on('data', (chunk: Uint8Array) => {

@@ -13,17 +13,19 @@ import { SLAB_PAYLOAD_BYTES_MIN } from './constants.ts'
 export function openSlab(): number | undefined {
   // An open file cannot lose its name on Windows.
   if (process.platform === 'win32') return undefined
-  for (const directory of ['/dev/shm', tmpdir()]) {
-    try {
-      const path = join(directory, `verimesh-${randomUUID()}`)
-      const descriptor = openSync(path, 'wx+', 0o600)
-      unlinkSync(path)
-      return descriptor
-    } catch {
-      // Not there, full, or not ours to write: the next place, and in the end the socket, serve as well.
-    }
+  return openUnnamed('/dev/shm') ?? openUnnamed(tmpdir())
+}
+
+function openUnnamed(directory: string): number | undefined {
+  try {
+    const path = join(directory, `verimesh-${randomUUID()}`)
+    const descriptor = openSync(path, 'wx+', 0o600)
+    unlinkSync(path)
+    return descriptor
+  } catch {
+    // Not there, full, or not ours to write: the next place, and in the end the socket, serve as well.
+    return undefined
   }
-  return undefined
 }
 
 /** Writes `payload` at `at` unless it is small, does not fit before `end`, or the file system is full. Answers where, or -1. */

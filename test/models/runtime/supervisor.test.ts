@@ -98,12 +98,12 @@ test('one execution at a time; the rest wait their turn', async () => {
   assert.is(world.hosts.length, 1)
   assert.equal(world.last().ids, [])
   world.last().events.onLoaded()
-  assert.is(world.last().ids.length, 1)
-  world.answer()
-  await first
-  assert.is(world.last().ids.length, 2)
-  world.answer()
-  await second
+  const third = world.runtime.execute([execution], forever)
+  for (const [index, promise] of [first, second, third].entries()) {
+    assert.is(world.last().ids.length, index + 1)
+    world.answer()
+    await promise
+  }
 })
 
 test('a deadline kills the process; what waited runs in the next one', async () => {
