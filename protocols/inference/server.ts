@@ -1,0 +1,215 @@
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { type Clock, encodeFrame, FramedStream, FramingError, SYSTEM_CLOCK } from '../framing/index.ts'
+import { type Job, openJob, ReceiptError } from '../receipt/index.ts'
+import { createInputBudget, type InputBudget } from './budget.ts'
+import {
+  ANSWER_MS,
+  INBOUND_STREAMS_MAX,
+  INFERENCE_PROTOCOL,
+  INPUTS_MS,
+  PROVIDER_IDLE_MS,
+  RECEIPT_FRAME_BYTES_MAX,
+  REQUEST_BYTES_MAX,
+  STALL_MS,
+  STREAMS_MAX,
+} from './constants.ts'
+import { asInferenceError, InferenceError } from './errors.ts'
+import { decodeRequest, encodeReply, type Refusal, type RequestMessage } from './messages.ts'
+
+/** What is known of a request before its inputs are taken. */
+export interface InferenceHeader {
+  /** Peer id of who asks; it is the one that signed the job. */
+  readonly remotePeer: string
+  /** Its signature was verified. */
+  readonly job: Job
+  readonly jobCommitment: Uint8Array
+  readonly inputBytes: number
+  /** How long the requester waits, from when the request came. */
+  readonly timeoutMs: number
+}
+
+export interface IncomingInference extends InferenceHeader {
+  readonly salt: Uint8Array
+  /** Canonical payload, as it came, in memory of its own. Its digest is not verified here: the runtime does. */
+  readonly inputs: Uint8Array
+}
+
+export type InferenceAnswer =
+  | { readonly kind: 'result'; readonly outputs: Uint8Array; readonly receipt: Uint8Array }
+  | ({ readonly kind: 'refused' } & Refusal)
+
+export interface InferenceServerComponents {
+  readonly libp2p: Pick<Libp2p, 'handle' | 'unhandle'>
+  /** Answers a request. `signal` is aborted when the requester cancels or is gone; the answer is not sent then. */
+  readonly handler: (request: IncomingInference, signal: AbortSignal) => Promise<InferenceAnswer>
+  /** Asked before the inputs are taken: a refusal here costs no memory. */
+  readonly admit?: (header: InferenceHeader) => Refusal | undefined
+  /** Told when a stream was reset because its peer broke the protocol, or when the handler threw. */
+  readonly onError?: (remotePeer: string, error: Error) => void
+  readonly clock?: Clock
+  /** Of the inputs held in memory; the defaults are in `constants.ts`. */
+  readonly limits?: { readonly peerInputBytesMax?: number; readonly nodeInputBytesMax?: number }
+}
+
+export interface InferenceServer {
+  /** Takes requests from now on. */
+  start(): Promise<void>
+  /** Takes no more, aborts the signals of what runs, and resets its streams. Idempotent. */
+  stop(): Promise<void>
+}
+
+export function createInferenceServer(components: InferenceServerComponents): InferenceServer {
+  const { libp2p, clock = SYSTEM_CLOCK, onError } = components
+  const budget = createInputBudget(components.limits)
+  const streams = new Set<FramedStream>()
+
+  async function onStream(stream: Stream, connection: Connection): Promise<void> {
+    const framed = new FramedStream(stream, clock)
+    const remotePeer = connection.remotePeer.toString()
+    streams.add(framed)
+    try {
+      while (await serveRequest(components, { framed, remotePeer, budget, clock }));
+      await stream.close({ signal: AbortSignal.timeout(STALL_MS) })
+    } catch (thrown) {
+      // A stream that closes under `close` rejects with an event instead of an error.
+      const error = asInferenceError(thrown instanceof Event ? closedByPeer(thrown) : thrown)
+      const reason = error instanceof Error ? error : new Error(String(error))
+      framed.abort(reason)
+      if (!(error instanceof InferenceError && error.code === 'hung-up')) onError?.(remotePeer, reason)
+    } finally {
+      streams.delete(framed)
+    }
+  }
+
+  return {
+    start: () =>
+      libp2p.handle(INFERENCE_PROTOCOL, onStream, {
+        maxInboundStreams: INBOUND_STREAMS_MAX,
+        maxOutboundStreams: STREAMS_MAX,
+      }),
+    async stop() {
+      await libp2p.unhandle(INFERENCE_PROTOCOL)
+      for (const framed of streams) framed.abort(new InferenceError('hung-up', 'the provider stops'))
+    },
+  }
+}
+
+interface Session {
+  readonly framed: FramedStream
+  readonly remotePeer: string
+  readonly budget: InputBudget
+  readonly clock: Clock
+}
+
+/** Serves one request; false when the requester wants nothing more of this stream. */
+async function serveRequest(components: InferenceServerComponents, session: Session): Promise<boolean> {
+  const { framed, remotePeer, budget, clock } = session
+  const message = await readRequest(framed)
+  if (message === undefined) return false
+  const opened = openHeader(message, remotePeer)
+  const refusal =
+    'code' in opened ? opened : (components.admit?.(opened) ?? budget.reserve(remotePeer, message.inputBytes))
+  framed.limitReads(STALL_MS, clock.now() + INPUTS_MS)
+  if (refusal !== undefined) {
+    await send(session, { kind: 'refused', ...refusal })
+    await framed.discardBytes(message.inputBytes)
+    return true
+  }
+  const header = opened as InferenceHeader
+  try {
+    // Not zeroed: every byte is written before anyone sees it.
+    const inputs = new Uint8Array(Buffer.allocUnsafeSlow(message.inputBytes).buffer)
+    await framed.readBytes(inputs)
+    const answer = await handle(components, session, { ...header, salt: message.salt, inputs })
+    if (answer === undefined) throw new InferenceError('hung-up', 'the requester is gone')
+    await send(session, answer, header.jobCommitment)
+    return true
+  } finally {
+    budget.release(remotePeer, message.inputBytes)
+  }
+}
+
+async function readRequest(framed: FramedStream): Promise<RequestMessage | undefined> {
+  framed.limitReads(PROVIDER_IDLE_MS)
+  let frame: Uint8Array
+  try {
+    frame = await framed.readFrame(REQUEST_BYTES_MAX)
+  } catch (error) {
+    if (error instanceof FramingError && (error.code === 'hung-up' || error.code === 'timeout'))
+      return undefined
+    throw error
+  }
+  return decodeRequest(frame)
+}
+
+function openHeader(message: RequestMessage, remotePeer: string): InferenceHeader | Refusal {
+  const invalid = (why: string): Refusal => ({ code: 'invalid-job', message: why, retryAfterMs: 0 })
+  try {
+    const { job, commitment } = openJob(message.job)
+    if (job.requester !== remotePeer)
+      return invalid(`the job is signed by ${job.requester}, but ${remotePeer} asks`)
+    if (job.inputBytes !== message.inputBytes) {
+      return invalid(`the job states ${job.inputBytes} bytes of inputs, the request ${message.inputBytes}`)
+    }
+    const { inputBytes, timeoutMs } = message
+    return { remotePeer, job, jobCommitment: commitment, inputBytes, timeoutMs }
+  } catch (error) {
+    if (!(error instanceof ReceiptError)) throw error
+    return invalid(`the job cannot be accepted: ${error.message}`)
+  }
+}
+
+/** Undefined when the requester was gone before there was an answer. */
+async function handle(
+  { handler, onError }: InferenceServerComponents,
+  { framed, remotePeer }: Session,
+  request: IncomingInference,
+): Promise<InferenceAnswer | undefined> {
+  const controller = new AbortController()
+  const onClose = () => controller.abort(new InferenceError('hung-up', 'the requester cancelled or is gone'))
+  framed.stream.addEventListener('close', onClose)
+  if (framed.stream.status !== 'open') onClose()
+  try {
+    const answer = await handler(request, controller.signal)
+    return controller.signal.aborted ? undefined : answer
+  } catch (thrown) {
+    if (controller.signal.aborted) return undefined
+    onError?.(remotePeer, thrown instanceof Error ? thrown : new Error(String(thrown)))
+    return { kind: 'refused', code: 'failed', message: 'the provider failed at this job', retryAfterMs: 0 }
+  } finally {
+    framed.stream.removeEventListener('close', onClose)
+  }
+}
+
+async function send(
+  { framed, clock }: Session,
+  answer: InferenceAnswer,
+  jobCommitment?: Uint8Array,
+): Promise<void> {
+  const writing = framed.write(...parts(answer, jobCommitment))
+  if (writing === undefined) return
+  const unschedule = clock.schedule(
+    () =>
+      framed.abort(new InferenceError('timeout', `the requester did not take its answer in ${ANSWER_MS} ms`)),
+    ANSWER_MS,
+  )
+  try {
+    await writing
+  } finally {
+    unschedule()
+  }
+}
+
+function parts(answer: InferenceAnswer, jobCommitment: Uint8Array | undefined): Uint8Array[] {
+  if (answer.kind === 'refused') return [encodeFrame(encodeReply(answer))]
+  const { outputs, receipt } = answer
+  if (jobCommitment === undefined || receipt.byteLength > RECEIPT_FRAME_BYTES_MAX) {
+    throw new Error(`a receipt of ${receipt.byteLength} bytes cannot be sent`)
+  }
+  const reply = encodeReply({ kind: 'result', jobCommitment, outputBytes: outputs.byteLength })
+  return [encodeFrame(reply), outputs, encodeFrame(receipt)]
+}
+
+function closedByPeer(cause: Event): InferenceError {
+  return new InferenceError('hung-up', 'the stream was closed', { cause })
+}
