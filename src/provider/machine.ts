@@ -235,7 +235,8 @@ class ProviderMachine {
     const batch = this.#finish(event.batchId)
     if (batch === undefined) return
     const { model, jobs } = batch
-    model.times.add(event.serviceMs, jobs.length)
+    // An execution in which every entry was refused has measured nothing.
+    if (event.outcomes.some(({ ok }) => ok)) model.times.add(event.serviceMs, jobs.length)
     for (const [index, job] of jobs.entries()) {
       const outcome = event.outcomes[index]
       if (outcome === undefined) this.#refuseJob(job, 'failed', 'the runtime gave no outcome for this job')
@@ -275,7 +276,11 @@ class ProviderMachine {
         job.alone = true
         job.batch = undefined
         model.queue.push(job)
-      } else this.#refuseJob(job, code, message, retryAfterMs)
+      } else {
+        // Of several, nobody knows which one it was: that is no fault of theirs, nor of ours.
+        const blame = code === 'failed' && jobs.length > 1 ? 'busy' : code
+        this.#refuseJob(job, blame, message, retryAfterMs)
+      }
     }
     if (pauses) {
       for (const job of model.queue.jobs())

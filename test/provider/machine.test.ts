@@ -384,6 +384,26 @@ test('a runtime that asks for a pause is given one, and everyone is told until w
   assert.ok(types(bench.request('a4')).includes('execute'))
 })
 
+test('a batch that ended in a pause is nobody’s fault; a job that did so alone has failed', () => {
+  const crash = { type: 'executionFailed', code: 'failed', message: 'crashed', retryAfterMs: 100 } as const
+  const bench = createBench()
+  for (const name of ['a1', 'a2', 'a3']) bench.request(name)
+  bench.executed(1, 1)
+  bench.tell({ ...crash, batchId: 2 })
+  bench.pass(100)
+  bench.request('a4')
+  bench.tell({ ...crash, batchId: 3 })
+  assert.equal(bench.refusals(), ['r/a2 busy', 'r/a3 busy', 'r/a4 failed'])
+})
+
+test('an execution in which every entry was refused measures nothing', () => {
+  const bench = createBench()
+  bench.request('a1')
+  const wrong = { ok: false, code: 'invalid-job', message: 'shape' } as const
+  bench.tell({ type: 'executed', batchId: 1, serviceMs: 0, outcomes: [wrong] })
+  assert.is(bench.provider.load('m')?.serviceMs, 100)
+})
+
 test('a model that goes hands back what waits; what runs still ends', () => {
   const bench = createBench()
   for (const name of ['a1', 'a2']) bench.request(name)

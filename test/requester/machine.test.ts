@@ -15,8 +15,8 @@ import { createJobChecker } from '../fixtures/job-checker.ts'
 type EffectOf<T extends RequesterEffect['type']> = Extract<RequesterEffect, { type: T }>
 
 /** One job driven by hand: every event's effects are collected, and checked. */
-function createBench(changes: Partial<JobSpec> = {}, limits: Partial<RequesterLimits> = {}) {
-  const requester = createRequester({ random: createRandom(1), limits })
+function createBench(changes: Partial<JobSpec> = {}, limits: Partial<RequesterLimits> = {}, seed = 1) {
+  const requester = createRequester({ random: createRandom(seed), limits })
   const checker = createJobChecker()
   const all: RequesterEffect[] = []
   let nowMs = 0
@@ -135,6 +135,30 @@ test('compares different digests and settles when they agree', () => {
   bench.result(0, 'x')
   assert.equal(bench.result(1, 'y'), [{ type: 'compare', jobId: 'job', left: 0, right: 1 }])
   assert.equal(types(bench.compared(0, 1, true)), ['settle'])
+})
+
+test('while a comparison is awaited, nobody more is asked: it may settle the job', () => {
+  const bench = createBench({ replicas: 2, quorum: 2 })
+  bench.submit()
+  bench.found(4)
+  bench.result(0, 'x')
+  assert.equal(types(bench.result(1, 'y')), ['compare'])
+  assert.ok(types(bench.compared(0, 1, false)).includes('dispatch'))
+})
+
+test('a replacement comes from an address group that is not at work on the job yet', () => {
+  const groups = { a: ['a1', 'a2', 'a3', 'a4'], b: ['b1', 'b2', 'b3', 'b4'] }
+  const found = Object.entries(groups).flatMap(([group, providers]) =>
+    candidates(4).map((candidate, index) => ({ ...candidate, group, provider: providers[index]! })),
+  )
+  for (let seed = 0; seed < 8; seed++) {
+    const bench = createBench({ replicas: 2, quorum: 2 }, {}, seed)
+    bench.submit()
+    bench.tell({ type: 'candidatesFound', jobId: 'job', candidates: found, complete: true })
+    bench.failed(0, 'hung-up')
+    const [gone, , replacement] = bench.of('dispatch')
+    assert.is(replacement?.provider[0], gone?.provider[0], `seed ${seed}`)
+  }
 })
 
 test('a chain of near neighbours makes no quorum of three', () => {
