@@ -17,9 +17,9 @@ if (what === 'fail') process.exit(3)
 if (what === 'abort') process.kill(process.pid, 'SIGKILL')
 if (what === 'wait') {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => { console.log(signal); process.exit(7) })
-  setInterval(() => {}, 1000)
-}
-console.log('version ' + process.versions.node, ...process.argv.slice(2))
+  setTimeout(() => process.exit(9), 5000)
+  console.log('ready')
+} else console.log('version ' + process.versions.node, ...process.argv.slice(2))
 `
 
 const launch = suite<{ modules: string }>('launch')
@@ -72,7 +72,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   launch(`passes ${signal} on`, async ({ modules }) => {
     await bundleNode(modules)
     const child = start(modules, ['wait'], '20.20.2')
-    await once(child.stdout!, 'data')
+    await Promise.race([once(child.stdout!, 'data'), once(child, 'exit')])
     child.kill(signal)
     const { code, output } = await ended(child)
     assert.equal(output, `${signal}\n`)
