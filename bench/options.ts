@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { hasUndici } from './targets/http.ts'
-import type { HttpClientName } from './targets/target.ts'
+import { HTTP_CLIENT_NAMES, type HttpClientName } from './targets/target.ts'
 import { WORKLOAD_NAMES, type WorkloadName } from './workloads.ts'
 
 export type TargetName = (typeof TARGET_NAMES)[number]
@@ -37,7 +37,7 @@ Measures a model called directly, behind HTTP, behind HTTPS, and over the mesh, 
   --targets A,B           ${TARGET_NAMES.join(', ')}
   --concurrency A,B       callers at once (default 1,8,32)
   --threads N             threads of each model (default 1)
-  --http-client NAME      undici (default) or node
+  --http-client NAME      undici (default), node or fetch
   --name NAME             write bench/results/NAME.json (default: latest); --name "" writes nothing
   --json                  print the results as JSON
   --markdown              print the table as Markdown
@@ -65,8 +65,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | undefined 
     },
   })
   if (values.help) return undefined
-  const httpClient = values['http-client']
-  if (httpClient !== 'undici' && httpClient !== 'node') throw new Error('--http-client is undici or node')
+  const [httpClient] = choose('--http-client', values['http-client'], HTTP_CLIENT_NAMES)
+  if (httpClient === undefined) throw new Error('--http-client is missing')
   if (!/^[\w.-]*$/.test(values.name))
     throw new Error('--name is a file name of letters, digits, ".", "-", "_"')
   return {

@@ -15,7 +15,11 @@ const SOCKET_BUFFER_BYTES = 64 * 1024
 /** A fastify server over keep-alive HTTP, or HTTPS with digests. */
 export const openHttp: OpenTarget<'http'> = async (spec, workload) => {
   const { certificate, port } = spec
-  const clients: Record<HttpClientName, CreateClient> = { undici: createUndiciClient, node: createNodeClient }
+  const clients: Record<HttpClientName, CreateClient> = {
+    undici: createUndiciClient,
+    node: createNodeClient,
+    fetch: createFetchClient,
+  }
   const client = await clients[spec.client](port, certificate)
   const shape = workload.input.dims.join(',')
   return {
@@ -88,19 +92,8 @@ function digestOf(response: IncomingMessage): string | undefined {
  * two to three times as much a request, so the baseline goes beneath it.
  */
 const createUndiciClient: CreateClient = async (port, certificate) => {
-  const scheme = certificate === undefined ? 'http' : 'https'
-  const agent = await createDispatcher({
-    connections: SOCKETS_MAX,
-    pipelining: 1,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    keepAliveMaxTimeout: KEEP_ALIVE_MS,
-    connect: (_options, callback) => {
-      const socket = open(port, certificate)
-      socket.once(certificate === undefined ? 'connect' : 'secureConnect', () => callback(null, socket))
-      socket.once('error', (error) => callback(error))
-    },
-  })
-  const origin = `${scheme}://${HOST}:${port}`
+  const agent = await createDispatcher(port, certificate)
+  const origin = originOf(port, certificate)
   return {
     post: (headers, body) =>
       new Promise((resolve, reject) => {
@@ -128,6 +121,27 @@ const createUndiciClient: CreateClient = async (port, certificate) => {
         )
       }),
     close: () => agent.close(),
+  }
+}
+
+/** What most people write, on the same connections as the undici client. */
+const createFetchClient: CreateClient = async (port, certificate) => {
+  const dispatcher = await createDispatcher(port, certificate)
+  const url = `${originOf(port, certificate)}${PATH}`
+  return {
+    async post(headers, body) {
+      // Node's `fetch` takes a dispatcher of its own undici, which the declared types do not fit.
+      const options: object = {
+        dispatcher,
+        method: 'POST',
+        headers,
+        body,
+      }
+      const response = await fetch(url, options)
+      const digest = response.headers.get(DIGEST_HEADER) ?? undefined
+      return { status: response.status, digest, chunks: [Buffer.from(await response.arrayBuffer())] }
+    },
+    close: () => dispatcher.close(),
   }
 }
 
@@ -159,7 +173,7 @@ export function hasUndici(): boolean {
   return Number.parseInt(process.versions.undici ?? '0', 10) >= 7
 }
 
-async function createDispatcher(options: DispatcherOptions): Promise<Dispatcher> {
+async function createDispatcher(port: number, certificate: string | undefined): Promise<Dispatcher> {
   // The dispatcher exists once `fetch` has been used; a data URL needs no network.
   await fetch('data:,')
   const shared: unknown = Reflect.get(globalThis, Symbol.for('undici.globalDispatcher.1'))
@@ -167,7 +181,21 @@ async function createDispatcher(options: DispatcherOptions): Promise<Dispatcher>
     throw new Error('this Node has no undici 7; use --http-client node')
   }
   const Dispatcher = shared.constructor as new (options: DispatcherOptions) => Dispatcher
-  return new Dispatcher(options)
+  return new Dispatcher({
+    connections: SOCKETS_MAX,
+    pipelining: 1,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveMaxTimeout: KEEP_ALIVE_MS,
+    connect: (_options, callback) => {
+      const socket = open(port, certificate)
+      socket.once(certificate === undefined ? 'connect' : 'secureConnect', () => callback(null, socket))
+      socket.once('error', (error) => callback(error))
+    },
+  })
+}
+
+function originOf(port: number, certificate: string | undefined): string {
+  return `${certificate === undefined ? 'http' : 'https'}://${HOST}:${port}`
 }
 
 function open(port: number, certificate: string | undefined): Socket {

@@ -29,7 +29,9 @@ export type TargetSpec =
     }
 
 /** `undici` is the one that Node carries for `fetch`, called beneath `fetch`; `node` is `node:http`. */
-export type HttpClientName = 'undici' | 'node'
+export type HttpClientName = (typeof HTTP_CLIENT_NAMES)[number]
+
+export const HTTP_CLIENT_NAMES = ['undici', 'node', 'fetch'] as const
 
 export type OpenTarget<Kind extends TargetSpec['kind']> = (
   spec: Extract<TargetSpec, { kind: Kind }>,
