@@ -1,0 +1,2 @@
+export { CATALOGUE, type CatalogueEntry, catalogueEntry } from './catalogue.ts'
+export { type CatalogueImportOptions, importCatalogueEntry } from './entry.ts'
