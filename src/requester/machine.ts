@@ -13,16 +13,13 @@
  * Not here: verifying receipts and outputs (before an event is made), scores (evidence goes out), retries of the
  * transport.
  */
-import { type Candidate, type Random, selectProviders } from '../routing/index.ts'
-import { composeVerdict, type Verdict } from '../verification/index.ts'
+import type { Candidate, Random } from '../routing/index.ts'
 import { REQUESTER_LIMITS, type RequesterLimits } from './constants.ts'
 import type { EvidenceKind, JobFailure, RequesterEffect } from './effects.ts'
 import type { AttemptFailure, JobSpec, ProviderId, RequesterEvent } from './events.ts'
 import { describeFailure, evidenceOf, exhaustionCode, faultOf, refuseJob } from './failure.ts'
 import {
   type Attempt,
-  againAt,
-  agreement,
   answersOf,
   askedProviders,
   attemptWith,
@@ -36,6 +33,8 @@ import {
   updateCluster,
   wakeTimes,
 } from './job.ts'
+import { evidenceFrom, verdictOn } from './record.ts'
+import { chooseProviders, countMissing } from './selection.ts'
 
 export interface Requester {
   /** Synchronous; `nowMs` never goes back. Events for unknown jobs, attempts or timers are ignored: they come late. */
@@ -223,49 +222,16 @@ class RequesterMachine {
     if (job.state.status === 'finding' && job.candidates.size >= spec.replicas) {
       job.state = { status: 'asking' }
     }
-    const missing = this.#want(job)
+    const missing = countMissing(job)
     const dispatched = job.state.status === 'asking' ? this.#dispatch(job, missing, nowMs) : 0
     if (dispatched < missing) return this.#lookFurther(job, nowMs)
     job.search.exhaustedSinceMs = undefined
     this.#wake(job, wakeTimes(job), nowMs)
   }
 
-  /** How many more providers have to be asked: to replace the failed and slow, and to break a tie. */
-  #want(job: Job): number {
-    const { replicas, quorum } = job.spec
-    const open = countAttempts(job, 'open')
-    const answered = countAttempts(job, 'answered')
-    const forReplicas = replicas - answered - open
-    const agreed = job.cluster?.providers.length ?? 0
-    const forQuorum = isComparing(job) ? 0 : quorum - agreed - open
-    return Math.max(0, forReplicas, forQuorum)
-  }
-
-  /** Asks up to `count` providers: first those not asked yet, then the busy whose time has come. */
   #dispatch(job: Job, count: number, nowMs: number): number {
-    const { spec, attempts } = job
-    const asked = askedProviders(job)
-    const usedGroups = new Set(
-      attempts.filter(({ state }) => state.status !== 'ended').map(({ group }) => group),
-    )
-    const room = Math.min(count, this.#limits.dispatchesMax - attempts.length)
-    if (room <= 0) return 0
-    const candidates = [...job.candidates.values()].map((candidate) => ({
-      ...candidate,
-      outstanding: Math.max(candidate.outstanding, this.#outstanding.get(candidate.provider) ?? 0),
-    }))
-    const options = { nowMs, random: this.#random, usedGroups }
-    const chosen = selectProviders(candidates, Math.min(room, spec.attemptsMax - asked.size), {
-      ...options,
-      exclude: asked,
-    })
-    if (chosen.length < room) {
-      const again = againAt(job)
-      const busy = candidates
-        .filter(({ provider }) => again.has(provider))
-        .map((candidate) => ({ ...candidate, notBeforeMs: again.get(candidate.provider)! }))
-      chosen.push(...selectProviders(busy, room - chosen.length, { ...options, exclude: new Set() }))
-    }
+    const room = Math.min(count, this.#limits.dispatchesMax - job.attempts.length)
+    const chosen = chooseProviders(job, room, { nowMs, random: this.#random, outstanding: this.#outstanding })
     for (const { provider, group } of chosen) this.#ask(job, provider, group, nowMs)
     return chosen.length
   }
@@ -315,7 +281,7 @@ class RequesterMachine {
   #settle(job: Job, nowMs: number): void {
     const { id, observeMs, deadlineAtMs } = job.spec
     const acceptedDigest = job.cluster!.digest
-    const verdict = this.#verdict(job, acceptedDigest)
+    const verdict = verdictOn(job, acceptedDigest)
     const accepted = attemptWith(job, acceptedDigest).number
     this.#effects.push({ type: 'settle', jobId: id, accepted, verdict })
     job.state = {
@@ -326,32 +292,10 @@ class RequesterMachine {
     this.#advance(job, nowMs)
   }
 
-  /** What has not been compared with the accepted outputs stands on neither side. */
-  #verdict(job: Job, accepted: string): Verdict {
-    const verdict = composeVerdict({
-      answers: answersOf(job).filter(({ digest }) => agreement(job, digest, accepted) !== undefined),
-      agrees: (left, right) => agreement(job, left, right) === true,
-      accepted,
-      asked: askedProviders(job).size,
-      replicas: job.spec.replicas,
-    })
-    if (verdict === undefined) throw new Error(`no answer has the accepted digest ${accepted}`)
-    return verdict
-  }
-
   #close(job: Job, acceptedDigest: string): void {
-    const verdict = this.#verdict(job, acceptedDigest)
-    const agreed = new Set(verdict.agreed)
-    for (const { provider, state } of job.attempts) {
-      if (state.status === 'answered') {
-        // Agreeing with the accepted outputs but not with all that do is the edge of the tolerance, and no lie.
-        const kind = agreement(job, state.digest, acceptedDigest)
-        if (agreed.has(provider)) this.#record(job, provider, 'agreed')
-        else if (kind === false) this.#record(job, provider, 'disagreed')
-      } else if (state.status === 'ended' && state.failure.code === 'invalid-job') {
-        // Others could run the job.
-        this.#record(job, provider, 'failed')
-      }
+    const verdict = verdictOn(job, acceptedDigest)
+    for (const { provider, evidence } of evidenceFrom(job, acceptedDigest, verdict)) {
+      this.#record(job, provider, evidence)
     }
     this.#release(job)
     this.#effects.push({ type: 'close', jobId: job.spec.id, verdict })
