@@ -41,7 +41,7 @@ export interface ModelFilesServer {
 
 export function createModelFilesServer({
   libp2p,
-  blocks,
+  blocksOf,
   onError,
 }: ModelFilesServerComponents): ModelFilesServer {
   return {

@@ -1,0 +1,255 @@
+import fc from 'fast-check'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { sealEnvelope } from '../../protocols/envelope/index.ts'
+import {
+  type Job,
+  openJob,
+  openReceipt,
+  type Receipt,
+  ReceiptError,
+  type ReceiptErrorCode,
+  sealJob,
+  sealReceipt,
+  verifyReceipt,
+} from '../../protocols/receipt/index.ts'
+import { MODEL, testJob, testReceipt, testTerms } from '../fixtures/jobs.ts'
+import { seededSigner } from '../fixtures/seeded-signer.ts'
+import { readVector } from '../fixtures/vectors.ts'
+
+const requester = seededSigner(1)
+const provider = seededSigner(2)
+const INPUTS = new TextEncoder().encode('the inputs of a job')
+const OUTPUTS = new TextEncoder().encode('what came of them')
+const job = testJob(requester, INPUTS)
+const receipt = testReceipt(job.commitment, OUTPUTS)
+const expected = {
+  jobCommitment: job.commitment,
+  provider: provider.peerId,
+  outputDigest: receipt.outputDigest,
+  outputBytes: receipt.outputBytes,
+}
+
+const isCode = (code: ReceiptErrorCode) => (error: unknown) =>
+  error instanceof ReceiptError && error.code === code
+const isReceiptError = (error: unknown) => error instanceof ReceiptError
+
+test('a job has the bytes that its vector says', () => {
+  const vector = readVector('job')
+  assert.is(Buffer.from(job.envelope).toString('hex'), vector.hex)
+  assert.is(Buffer.from(job.commitment).toString('hex'), vector.fields.commitment)
+})
+
+test('a receipt has the bytes that its vector says', () => {
+  assert.is(Buffer.from(sealReceipt(provider, receipt)).toString('hex'), readVector('receipt').hex)
+})
+
+test('opens the job that was sealed, with its requester and its commitment', () => {
+  const opened = openJob(job.envelope)
+  assert.is(opened.job.requester, requester.peerId)
+  assert.equal(plain(opened.job), plain({ ...testTerms(INPUTS), requester: requester.peerId }))
+  assert.equal(Buffer.from(opened.commitment), Buffer.from(job.commitment))
+})
+
+test('the commitment binds the requester and every term', () => {
+  const changes: Partial<Job>[] = [
+    { nonce: new Uint8Array(16) },
+    { model: `${MODEL}a` },
+    { lane: 'exact' },
+    { policy: { replicas: 3, quorum: 3 } },
+    { policy: { replicas: 2, quorum: 2 } },
+    { tau: 0 },
+    { createdAtMs: 0 },
+    { deadlineAtMs: 1_790_000_030_001 },
+    { inputDigest: new Uint8Array(32) },
+    { inputBytes: 1 },
+  ]
+  const commitments = changes.map((change) => testJob(requester, INPUTS, change).commitment)
+  commitments.push(job.commitment, testJob(provider, INPUTS).commitment)
+  const distinct = new Set(commitments.map((commitment) => Buffer.from(commitment).toString('hex')))
+  assert.is(distinct.size, changes.length + 2)
+})
+
+test('refuses terms outside their limits', () => {
+  const cases: Partial<Job>[] = [
+    { nonce: new Uint8Array(15) },
+    { model: '' },
+    { model: 'zb2rhe5P4gXftAwvA4eXQ5HJwsER2owDyS9sKaQRRVQPn93bA' },
+    { model: `b${'a'.repeat(128)}` },
+    { policy: { replicas: 0, quorum: 0 } },
+    { policy: { replicas: 2, quorum: 1 } },
+    { policy: { replicas: 2, quorum: 3 } },
+    { policy: { replicas: 65, quorum: 64 } },
+    { tau: 1.5 },
+    { tau: Number.NaN },
+    { tau: -1 },
+    { createdAtMs: 0.5 },
+    { deadlineAtMs: 1_790_000_000_000 },
+    { inputDigest: new Uint8Array(31) },
+    { inputBytes: 0 },
+    { inputBytes: 64 * 1024 * 1024 + 1 },
+  ]
+  for (const change of cases) {
+    assert.throws(() => testJob(requester, INPUTS, change), isCode('malformed'), JSON.stringify(change))
+  }
+})
+
+test('refuses a job that names another requester than its signer', () => {
+  const type = new TextEncoder().encode('/verimesh/job/1')
+  const forged = sealEnvelope(provider, 'verimesh/job/1', type, job.payload)
+  assert.throws(() => openJob(forged), isCode('wrong-key'))
+})
+
+test('refuses a receipt where a job is wanted, and a job where a receipt is', () => {
+  assert.throws(() => openJob(sealReceipt(provider, receipt)), isCode('malformed'))
+  assert.throws(() => openReceipt(job.envelope), isCode('malformed'))
+})
+
+test('jobs and receipts survive the way there and back', () => {
+  const text = fc.string({ minLength: 1, maxLength: 16 })
+  const digest = fc.uint8Array({ minLength: 32, maxLength: 32 })
+  const time = fc.integer({ min: 0, max: 2 ** 50 })
+  const lane = fc.constantFrom('native' as const, 'exact' as const)
+  const terms = fc
+    .tuple(fc.integer({ min: 1, max: 64 }), fc.integer({ min: 0, max: 31 }))
+    .chain(([replicas, extra]) =>
+      fc.record({
+        nonce: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+        model: fc.stringMatching(/^b[a-z2-7]{8,60}$/),
+        lane,
+        policy: fc.constant({ replicas, quorum: Math.min(replicas, Math.floor(replicas / 2) + 1 + extra) }),
+        tau: fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs),
+        createdAtMs: time,
+        deadlineAtMs: time.map((value) => value + 2 ** 51),
+        inputDigest: digest,
+        inputBytes: fc.integer({ min: 1, max: 2 ** 26 }),
+      }),
+    )
+  fc.assert(
+    fc.property(terms, (value) => {
+      assert.equal(
+        plain(openJob(sealJob(requester, value).envelope).job),
+        plain({ ...value, requester: requester.peerId }),
+      )
+    }),
+  )
+  const receipts = fc.record({
+    jobCommitment: digest,
+    outputDigest: digest,
+    outputBytes: fc.integer({ min: 1, max: 2 ** 26 }),
+    stepsDigest: digest,
+    runtime: fc.record({ engine: text, version: text, lane, instructionSet: text, batched: fc.boolean() }),
+    startedAtMs: time,
+    finishedAtMs: time.map((value) => value + 2 ** 51),
+  })
+  fc.assert(
+    fc.property(receipts, (value) => {
+      assert.equal(plain(openReceipt(sealReceipt(provider, value)).receipt), plain(value))
+    }),
+  )
+})
+
+test('refuses a job or receipt in which any byte was changed', () => {
+  const sealed = sealReceipt(provider, receipt)
+  for (let at = 0; at < sealed.byteLength; at++) {
+    assert.throws(() => openReceipt(changed(sealed, at, 0xff)), isReceiptError, `receipt, byte ${at}`)
+  }
+  for (let at = 0; at < job.envelope.byteLength; at++) {
+    assert.throws(() => openJob(changed(job.envelope, at, 0x01)), isReceiptError, `job, byte ${at}`)
+  }
+  fc.assert(
+    fc.property(fc.nat(sealed.byteLength - 1), fc.integer({ min: 1, max: 255 }), (at, mask) => {
+      assert.throws(() => openReceipt(changed(sealed, at, mask)), isReceiptError)
+    }),
+  )
+})
+
+test('refuses a job or receipt from which bytes were cut or to which bytes were added', () => {
+  const sealed = sealReceipt(provider, receipt)
+  for (let length = 0; length < sealed.byteLength; length++) {
+    assert.throws(() => openReceipt(sealed.subarray(0, length)), isReceiptError, `${length} bytes`)
+  }
+  assert.throws(() => openReceipt(Buffer.concat([sealed, sealed])), isReceiptError)
+})
+
+test('refuses receipts outside their limits', () => {
+  const { runtime } = receipt
+  const cases: Partial<Receipt>[] = [
+    { jobCommitment: new Uint8Array(33) },
+    { outputDigest: new Uint8Array(0) },
+    { outputBytes: 0 },
+    { stepsDigest: new Uint8Array(31) },
+    { runtime: { ...runtime, engine: '' } },
+    { runtime: { ...runtime, version: 'x'.repeat(65) } },
+    { runtime: { ...runtime, instructionSet: '' } },
+    { startedAtMs: 1_790_000_000_113 },
+    { startedAtMs: -1 },
+  ]
+  for (const change of cases) {
+    const case_ = JSON.stringify(change)
+    assert.throws(() => sealReceipt(provider, { ...receipt, ...change }), isCode('malformed'), case_)
+  }
+})
+
+test('a receipt verifies against the job, provider and outputs that it is about', () => {
+  const verified = verifyReceipt(sealReceipt(provider, receipt), { ...expected, lane: 'native' })
+  assert.equal(plain(verified), plain(receipt))
+})
+
+test('rejects a receipt signed by another peer', () => {
+  assert.throws(() => verifyReceipt(sealReceipt(requester, receipt), expected), isCode('wrong-key'))
+})
+
+test("rejects a receipt about another job's commitment", () => {
+  const other = testReceipt(testJob(requester, OUTPUTS).commitment, OUTPUTS)
+  assert.throws(() => verifyReceipt(sealReceipt(provider, other), expected), isCode('wrong-job'))
+})
+
+test('rejects a receipt about other outputs, or as many bytes as did not come', () => {
+  const sealed = sealReceipt(provider, receipt)
+  assert.throws(
+    () => verifyReceipt(sealed, { ...expected, outputDigest: new Uint8Array(32) }),
+    isCode('wrong-output'),
+  )
+  assert.throws(() => verifyReceipt(sealed, { ...expected, outputBytes: 1 }), isCode('wrong-output'))
+})
+
+test('rejects a receipt from another lane', () => {
+  assert.throws(
+    () => verifyReceipt(sealReceipt(provider, receipt), { ...expected, lane: 'exact' }),
+    isCode('wrong-lane'),
+  )
+})
+
+test('rejects a receipt with a flipped bit', () => {
+  const sealed = sealReceipt(provider, receipt)
+  assert.throws(
+    () => verifyReceipt(changed(sealed, sealed.byteLength - 1, 1), expected),
+    isCode('bad-signature'),
+  )
+})
+
+test.run()
+
+function changed(bytes: Uint8Array, at: number, mask: number): Uint8Array {
+  const copy = bytes.slice()
+  copy[at]! ^= mask
+  return copy
+}
+
+/** Byte arrays as hex, whatever class they are of. */
+function plain(value: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (_key, entry: unknown) =>
+      entry instanceof Uint8Array
+        ? Buffer.from(entry).toString('hex')
+        : isBufferJson(entry)
+          ? Buffer.from(entry.data).toString('hex')
+          : entry,
+    ),
+  )
+}
+
+function isBufferJson(value: unknown): value is { data: number[] } {
+  return typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer'
+}
