@@ -1,0 +1,6 @@
+export type { Announcements, AnnouncementsOptions } from './announcements.ts'
+export { createAnnouncements, modelTopic } from './announcements.ts'
+export type { ModelOffer } from './channel.ts'
+export { ANNOUNCEMENT_TTL_MS, HEARTBEAT_MS } from './constants.ts'
+export type { GateVerdict, GossipedBytes } from './gate.ts'
+export { AnnouncementGate } from './gate.ts'

@@ -1,0 +1,6 @@
+/** Remembered peers that have to answer before no more are dialled; the mesh finds the rest. */
+export const REMEMBERED_ENOUGH = 4
+/** How often peers are written down: a killed node loses at most what it learnt since. */
+export const SNAPSHOT_INTERVAL_MS = 60_000
+/** A ping that takes longer measures nothing that routing could use. */
+export const RTT_TIMEOUT_MS = 5_000

@@ -1,0 +1,2 @@
+export type { Mesh, MeshOptions } from './mesh.ts'
+export { joinMesh } from './mesh.ts'
