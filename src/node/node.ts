@@ -82,6 +82,18 @@ export class JobError extends Error {
   }
 }
 
+export type NodeErrorCode = 'unknown-model'
+
+export class NodeError extends Error {
+  override readonly name = 'NodeError'
+  readonly code: NodeErrorCode
+
+  constructor(code: NodeErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
 export interface DescribedModel {
   readonly cid: string
   readonly manifest: Manifest

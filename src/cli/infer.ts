@@ -1,0 +1,181 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import type { ValueSignature } from '../../models/manifest/index.ts'
+import { openModelStore } from '../../models/store/index.ts'
+import { decodeNpy, encodeNpy, type Tensor, tensorFromJson, tensorToJson } from '../../models/tensor/index.ts'
+import type { JobResult } from '../node/index.ts'
+import { CommandError } from './failure.ts'
+import { resolveModel } from './model-address.ts'
+import { type AskOptions, askOptions, collect } from './options.ts'
+import { fileName } from './receipt.ts'
+import { openSession } from './session.ts'
+import { table } from './table.ts'
+import type { Terminal } from './terminal.ts'
+import { showProgress, verdictLine } from './verdict.ts'
+
+interface InferOptions extends AskOptions {
+  readonly input: readonly string[]
+  readonly out?: string
+}
+
+/** Values of a tensor that are shown to a person. */
+const SHOWN_VALUES = 8
+
+export function addInferCommand(program: Command, terminal: Terminal, dataDirectory: string): void {
+  const command = program
+    .command('infer')
+    .argument('<model>', 'a name or an address')
+    .description('run a model of the mesh on raw tensors')
+    .option(
+      '--input <name=value>',
+      'FILE.npy, FILE.json or JSON itself; one for each input of the model',
+      collect,
+      [],
+    )
+    .option(
+      '--out <dir>',
+      'write each output there as NAME.npy; "-" writes the only output to standard output',
+    )
+  askOptions(command, dataDirectory)
+    .addHelpText('after', HELP)
+    .action((model: string, options: InferOptions) => infer(model, options, terminal))
+}
+
+const HELP = `
+Examples:
+  verimesh infer bafy... --input x=image.npy
+  verimesh infer classifier --input 'x=[[0.1, 0.2, 0.3]]' --replicas 1 --json
+  verimesh infer bafy... --input x=image.npy --out - | python3 -c 'import sys, io, numpy; ...'
+
+What a model takes and gives: verimesh models inspect MODEL
+`
+
+async function infer(text: string, options: InferOptions, terminal: Terminal): Promise<void> {
+  const model = resolveModel(text, await openModelStore(options.data))
+  const session = await openSession({ ...options, terminal })
+  try {
+    const { manifest } = await session.describe(model)
+    const inputs = await readInputs(options.input, manifest.signature.inputs, text)
+    const result = await session.submit({
+      model,
+      inputs,
+      replicas: options.replicas,
+      timeoutMs: options.timeout * 1000,
+      bundleDirectory: join(options.data, 'receipts'),
+      digestsOnly: options.digestsOnly,
+      onProgress: showProgress(terminal),
+    })
+    const closed = await result.closed
+    terminal.progress('')
+    if (closed.bundleError !== undefined) terminal.note(`warning: ${closed.bundleError.message}`)
+    const final = { ...result, verdict: closed.verdict }
+    if (options.out === '-') await writeOnly(result.outputs)
+    else await show(final, closed.bundle, options, terminal)
+  } finally {
+    await session.close()
+  }
+}
+
+async function show(
+  result: JobResult,
+  bundle: string | undefined,
+  options: InferOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const files = options.out === undefined ? [] : await writeOutputs(result.outputs, options.out)
+  const { jobId, model, verdict, elapsedMs } = result
+  if (options.json) {
+    const outputs = Object.fromEntries(
+      result.outputs.map((tensor) => [
+        tensor.name,
+        {
+          dtype: tensor.dtype,
+          dims: tensor.dims,
+          ...(options.out === undefined ? { data: tensorToJson(tensor) } : {}),
+        },
+      ]),
+    )
+    return terminal.printJson({ jobId, model, verdict, elapsedMs, outputs, files, receipt: bundle })
+  }
+  const rows = result.outputs.map((tensor) => [
+    tensor.name,
+    `${tensor.dtype}[${tensor.dims.join(', ')}]`,
+    sample(tensor),
+  ])
+  for (const line of table(['output', 'type', 'values'], rows)) terminal.print(line)
+  for (const file of files) terminal.note(`wrote ${file}`)
+  terminal.note(verdictLine(verdict, elapsedMs))
+  if (bundle !== undefined) terminal.note(`receipt: ${bundle}`)
+}
+
+function sample(tensor: Tensor): string {
+  const values = (tensorToJson(tensor) as unknown[]).flat(Number.POSITIVE_INFINITY)
+  const shown = values
+    .slice(0, SHOWN_VALUES)
+    .map((value) => (typeof value === 'number' ? Number(value.toPrecision(6)) : value))
+  return `${shown.join(', ')}${values.length > SHOWN_VALUES ? `, ... ${values.length} in all` : ''}`
+}
+
+async function readInputs(
+  given: readonly string[],
+  signature: readonly ValueSignature[],
+  model: string,
+): Promise<Tensor[]> {
+  if (given.length === 0) {
+    const wanted = signature.map(
+      ({ name, dtype, dims }) => `--input ${name}=FILE.npy  (${dtype}[${dims.join(', ')}])`,
+    )
+    throw new CommandError('usage', `${model} needs its inputs:\n  ${wanted.join('\n  ')}`)
+  }
+  return Promise.all(given.map((text) => readInput(text, signature)))
+}
+
+async function readInput(text: string, signature: readonly ValueSignature[]): Promise<Tensor> {
+  const at = text.indexOf('=')
+  if (at < 1)
+    throw new CommandError('usage', `--input takes NAME=FILE.npy, NAME=FILE.json or NAME=JSON; got "${text}"`)
+  const name = text.slice(0, at)
+  const value = text.slice(at + 1)
+  const expected = signature.find((input) => input.name === name)
+  if (expected === undefined) {
+    const names = signature.map((input) => input.name).join(', ')
+    throw new CommandError('usage', `the model has no input "${name}"; it has: ${names}`)
+  }
+  try {
+    if (value.endsWith('.npy')) return decodeNpy(name, await readFile(value))
+    const json =
+      /^[[{\-\d"tf]/.test(value) && !value.endsWith('.json') ? value : await readFile(value, 'utf8')
+    return tensorFromJson(name, JSON.parse(json), expected.dtype, expected.dims)
+  } catch (cause) {
+    throw new CommandError(
+      'unreadable-input',
+      `the input "${name}" cannot be read from ${value.slice(0, 80)}`,
+      { cause },
+    )
+  }
+}
+
+async function writeOutputs(outputs: readonly Tensor[], directory: string): Promise<string[]> {
+  await mkdir(directory, { recursive: true })
+  return Promise.all(
+    outputs.map(async (tensor) => {
+      const path = join(directory, `${fileName(tensor.name)}.npy`)
+      await writeFile(path, encodeNpy(tensor))
+      return path
+    }),
+  )
+}
+
+async function writeOnly(outputs: readonly Tensor[]): Promise<void> {
+  const [output] = outputs
+  if (output === undefined || outputs.length !== 1) {
+    throw new CommandError(
+      'usage',
+      `--out - needs a model with one output; this one has ${outputs.length}: name a directory`,
+    )
+  }
+  await new Promise<void>((resolve, reject) => {
+    process.stdout.write(encodeNpy(output), (error) => (error ? reject(error) : resolve()))
+  })
+}

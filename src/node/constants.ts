@@ -1,0 +1,35 @@
+/** Replicas of a job that says nothing: the smallest number with which a single liar is outvoted. */
+export const REPLICAS_DEFAULT = 3
+/** The comparison of answers is cubic in their number at worst; nobody gains from more. */
+export const REPLICAS_MAX = 15
+/** Replacements that may be asked beyond `replicas` when providers fail or disagree. */
+export const REPLACEMENTS_MAX = 6
+export const JOB_TIMEOUT_DEFAULT_MS = 30_000
+export const JOB_TIMEOUT_MAX_MS = 600_000
+/** A provider that has not answered after this part of the job's time is given up for another, while there is time. */
+export const ATTEMPT_TIMEOUT_PART = 0.45
+/** How long, after the answer is known, the remaining replicas are waited for, for the record. */
+export const OBSERVE_DEFAULT_MS = 10_000
+/** How long one search for providers goes on. */
+export const FIND_TIMEOUT_MS = 6_000
+/** After the last provider record arrived: how long announcements of freshly dialled providers are waited for. */
+export const ANNOUNCEMENT_GRACE_MS = 400
+/** How many providers that a search turned up are dialled at most. */
+export const FIND_DIAL_MAX = 16
+/** Models whose manifest is kept in memory. */
+export const DESCRIPTIONS_MAX = 64
+/** Bytes digested before the event loop gets its turn: about 0.15 ms. */
+export const DIGEST_SLICE_BYTES = 262_144
+/** Time for running work when a node stops. */
+export const DRAIN_DEFAULT_MS = 10_000
+/** How much a provider's clock may differ from a requester's before a job counts as expired. */
+export const CLOCK_SKEW_MAX_MS = 5 * 60_000
+/** Each model is a process; a volunteer's machine is not a data centre. */
+export const PROVIDED_MODELS_MAX = 32
+/** Models whose gossip a requester listens to; the one that was asked of longest ago gives way. */
+export const INTERESTS_MAX = 32
+/** Searches under way at once, one a model. */
+export const SEARCHES_MAX = 16
+/** Providers that are asked for the description of a model before giving up. */
+export const DESCRIBE_TRIES_MAX = 5
+export const DESCRIBE_TIMEOUT_MS = 5_000

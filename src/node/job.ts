@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto'
+import { SALT_BYTES } from '../../models/tensor/index.ts'
+import type { Signer } from '../../protocols/envelope/index.ts'
+import { JOB_NONCE_BYTES, sealJob } from '../../protocols/receipt/index.ts'
+
+/** A job ready to be sent. */
+export interface SignedJob {
+  /** Hex of the commitment. */
+  readonly id: string
+  readonly commitment: Uint8Array
+  /** The sealed job, signed by the requester. */
+  readonly envelope: Uint8Array
+  readonly salt: Uint8Array
+  /** Canonical payload of the inputs. */
+  readonly inputs: Uint8Array
+  readonly tau: number
+  readonly replicas: number
+  readonly quorum: number
+}
+
+export interface JobTerms {
+  readonly signer: Signer
+  readonly model: string
+  readonly inputs: Uint8Array
+  readonly replicas: number
+  readonly quorum: number
+  readonly tau: number
+  readonly createdAtMs: number
+  readonly deadlineAtMs: number
+  readonly digest: (salt: Uint8Array, payload: Uint8Array) => Promise<Uint8Array>
+}
+
+/** Draws nonce and salt, digests the inputs and signs. */
+export async function newJob(terms: JobTerms): Promise<SignedJob> {
+  const { signer, inputs, tau, replicas, quorum } = terms
+  const salt = randomBytes(SALT_BYTES)
+  const inputDigest = await terms.digest(salt, inputs)
+  const { envelope, commitment } = sealJob(signer, {
+    nonce: randomBytes(JOB_NONCE_BYTES),
+    model: terms.model,
+    lane: 'native',
+    policy: { replicas, quorum },
+    tau,
+    createdAtMs: terms.createdAtMs,
+    deadlineAtMs: terms.deadlineAtMs,
+    inputDigest,
+    inputBytes: inputs.byteLength,
+  })
+  const id = Buffer.from(commitment).toString('hex')
+  return { id, commitment, envelope, salt, inputs, tau, replicas, quorum }
+}

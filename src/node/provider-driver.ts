@@ -1,0 +1,395 @@
+/**
+ * Turns the provider machine's effects into executions and answers. The machine decides what runs when and who is
+ * refused; what is here holds the bytes, runs the models and signs.
+ */
+import { type Executed, type ModelRuntime, RuntimeError } from '../../models/runtime/index.ts'
+import type { StoredModel } from '../../models/store/index.ts'
+import { decodeTensorHeaders, type TensorHeader } from '../../models/tensor/index.ts'
+import type { Signer } from '../../protocols/envelope/index.ts'
+import type {
+  IncomingInference,
+  InferenceAnswer,
+  InferenceHeader,
+  Refusal,
+} from '../../protocols/inference/index.ts'
+import { NO_STEPS_DIGEST, sealReceipt } from '../../protocols/receipt/index.ts'
+import type {
+  ModelLoad,
+  Provider,
+  ProviderEffect,
+  ProviderEvent,
+  ProviderRefusalCode,
+  ProviderRequest,
+} from '../provider/index.ts'
+import { now } from './clock.ts'
+import { CLOCK_SKEW_MAX_MS, PROVIDED_MODELS_MAX } from './constants.ts'
+import type { Log } from './log.ts'
+import { createTimers } from './timers.ts'
+
+export interface ProviderDriver {
+  /** Takes a loaded model into service. */
+  add(model: StoredModel, runtime: ModelRuntime): void
+  /** What the inference server asks before it reads a job's inputs. */
+  admit(header: InferenceHeader): Refusal | undefined
+  /** What the inference server asks with a whole request. */
+  answer(request: IncomingInference, signal: AbortSignal): Promise<InferenceAnswer>
+  models(): ProvidedModel[]
+  /** Hands back what waits, finishes what runs, closes the runtimes. */
+  stop(drainMs: number): Promise<void>
+}
+
+export interface ProviderComponents {
+  readonly machine: Provider
+  readonly signer: Signer
+  readonly log: Log
+  /** The load of a model changed enough to tell the mesh. */
+  readonly announce: (model: string, load: ModelLoad) => void
+}
+
+export interface ProvidedModel {
+  readonly cid: string
+  readonly name: string
+  readonly load: ModelLoad
+  readonly served: number
+  readonly refused: number
+  readonly backingOff: boolean
+}
+
+interface Served {
+  readonly model: StoredModel
+  readonly runtime: ModelRuntime
+  served: number
+  refused: number
+  backingOff: boolean
+}
+
+interface Waiting {
+  readonly request: IncomingInference
+  readonly model: string
+  readonly resolve: (answer: InferenceAnswer) => void
+}
+
+interface Batch {
+  readonly controller: AbortController
+  readonly model: string
+  readonly startedAtMs: number
+  finishedAtMs: number
+  executed: readonly (Executed | undefined)[]
+  /** One for each entry. */
+  readonly jobCommitments: readonly Uint8Array[]
+}
+
+export function createProviderDriver(components: ProviderComponents): ProviderDriver {
+  const { machine, signer, log, announce } = components
+  const models = new Map<string, Served>()
+  const waiting = new Map<string, Waiting>()
+  const batches = new Map<number, Batch>()
+  /** Answers by job id: bounded by the machine, which says what to forget. */
+  const answers = new Map<string, InferenceAnswer>()
+  const drained = Promise.withResolvers<void>()
+  const timers = createTimers((timer) => post({ type: 'timerExpired', timer }))
+  let stopping = false
+  let requests = 0
+
+  const pending: ProviderEvent[] = []
+  let handling = false
+  function post(event: ProviderEvent): void {
+    pending.push(event)
+    if (handling) return
+    handling = true
+    try {
+      for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
+        for (const effect of machine.handle(next, now())) perform(effect)
+        if (next.type === 'executed' || next.type === 'executionFailed') batches.delete(next.batchId)
+      }
+    } finally {
+      handling = false
+    }
+  }
+
+  function perform(effect: ProviderEffect): void {
+    switch (effect.type) {
+      case 'execute':
+        execute(effect)
+        break
+      case 'abort':
+        batches.get(effect.batchId)?.controller.abort(new DOMException('deadline', 'TimeoutError'))
+        break
+      case 'respond':
+        respond(effect.requestId, effect.batchId, effect.index)
+        break
+      case 'repeat':
+        repeat(effect.requestId, effect.jobId)
+        break
+      case 'refuse':
+        refuse(effect)
+        break
+      case 'forget':
+        answers.delete(effect.jobId)
+        break
+      case 'schedule':
+        timers.schedule(effect.timer, effect.atMs)
+        break
+      case 'unschedule':
+        timers.unschedule(effect.timer)
+        break
+      case 'announce':
+        announce(effect.model, effect.load)
+        break
+      case 'drained':
+        drained.resolve()
+        break
+      default:
+        effect satisfies never
+    }
+  }
+
+  function execute(effect: Extract<ProviderEffect, { type: 'execute' }>): void {
+    const served = models.get(effect.model)
+    const requests = effect.requestIds.map((id) => waiting.get(id)?.request)
+    if (served === undefined || requests.some((request) => request === undefined)) {
+      throw new Error(`the provider machine ran what the driver does not have: ${effect.model}`)
+    }
+    const batch: Batch = {
+      controller: new AbortController(),
+      model: effect.model,
+      startedAtMs: Math.floor(now()),
+      finishedAtMs: 0,
+      executed: [],
+      jobCommitments: requests.map((request) => request!.jobCommitment),
+    }
+    batches.set(effect.batchId, batch)
+    const executions = requests.map((request) => ({
+      inputs: request!.inputs,
+      salt: request!.salt,
+      inputDigest: request!.job.inputDigest,
+    }))
+    served.runtime.execute(executions, batch.controller.signal).then(
+      (outcomes) => {
+        batch.finishedAtMs = Math.floor(now())
+        served.backingOff = false
+        batch.executed = outcomes.map((outcome) => (outcome.ok ? outcome.value : undefined))
+        post({
+          type: 'executed',
+          batchId: effect.batchId,
+          serviceMs: batch.executed.find((executed) => executed !== undefined)?.serviceMs ?? 0,
+          outcomes: outcomes.map((outcome) =>
+            outcome.ok
+              ? { ok: true, outputBytes: outcome.value.outputs.byteLength }
+              : { ok: false, code: refusalOf(outcome.error), message: outcome.error.message },
+          ),
+        })
+      },
+      (error: unknown) => {
+        const known = error instanceof RuntimeError ? error : new RuntimeError('run-failed', String(error))
+        served.backingOff = known.code === 'crashed' || known.code === 'backing-off'
+        log.warn('an execution failed', { model: served.model.manifest.name, code: known.code, error: known })
+        post({
+          type: 'executionFailed',
+          batchId: effect.batchId,
+          code: refusalOf(known),
+          message: known.message,
+          retryAfterMs: known.retryAfterMs,
+        })
+      },
+    )
+  }
+
+  function respond(requestId: string, batchId: number, index: number): void {
+    const batch = batches.get(batchId)
+    const executed = batch?.executed[index]
+    const jobCommitment = batch?.jobCommitments[index]
+    const served = batch === undefined ? undefined : models.get(batch.model)
+    if (
+      batch === undefined ||
+      executed === undefined ||
+      jobCommitment === undefined ||
+      served === undefined
+    ) {
+      throw new Error(
+        `the provider machine answered with what was not executed: batch ${batchId}, entry ${index}`,
+      )
+    }
+    const receipt = sealReceipt(signer, {
+      jobCommitment,
+      outputDigest: executed.outputDigest,
+      outputBytes: executed.outputs.byteLength,
+      stepsDigest: NO_STEPS_DIGEST,
+      runtime: { ...served.runtime.info, batched: executed.batched },
+      startedAtMs: batch.startedAtMs,
+      finishedAtMs: Math.max(batch.startedAtMs, batch.finishedAtMs),
+    })
+    const answer: InferenceAnswer = { kind: 'result', outputs: executed.outputs, receipt }
+    // Remembered even when nobody listens any more: whoever asks for this job again gets these very bytes.
+    answers.set(Buffer.from(jobCommitment).toString('hex'), answer)
+    served.served++
+    finish(requestId, answer)
+  }
+
+  function repeat(requestId: string, jobId: string): void {
+    const answer = answers.get(jobId)
+    if (answer === undefined) throw new Error(`the provider machine repeats what was forgotten: ${jobId}`)
+    finish(requestId, answer)
+  }
+
+  function refuse(effect: Extract<ProviderEffect, { type: 'refuse' }>): void {
+    const { requestId, code, message, retryAfterMs } = effect
+    const served = models.get(waiting.get(requestId)?.model ?? '')
+    if (served !== undefined) served.refused++
+    finish(requestId, { kind: 'refused', code, message, retryAfterMs })
+  }
+
+  function finish(requestId: string, answer: InferenceAnswer): void {
+    const entry = waiting.get(requestId)
+    waiting.delete(requestId)
+    entry?.resolve(answer)
+  }
+
+  return {
+    add(model, runtime) {
+      if (models.size >= PROVIDED_MODELS_MAX)
+        throw new Error(`a node provides ${PROVIDED_MODELS_MAX} models at most`)
+      models.set(model.cid, { model, runtime, served: 0, refused: 0, backingOff: false })
+      post({
+        type: 'modelReady',
+        model: model.cid,
+        batching: model.manifest.batching.independent,
+        serviceMsGuess: SERVICE_GUESS_MS,
+      })
+    },
+
+    admit(header) {
+      if (stopping)
+        return { code: 'stopping', message: 'this node is shutting down: ask another', retryAfterMs: 0 }
+      if (!models.has(header.job.model)) {
+        return {
+          code: 'unknown-model',
+          message: `this node does not provide ${header.job.model}`,
+          retryAfterMs: 0,
+        }
+      }
+      if (now() > header.job.deadlineAtMs + CLOCK_SKEW_MAX_MS) {
+        return { code: 'expired', message: 'the deadline of this job is long past', retryAfterMs: 0 }
+      }
+      const load = machine.load(header.job.model)
+      if (load !== undefined && load.running + load.queued >= load.capacity) {
+        return {
+          code: 'busy',
+          message: `${load.queued} jobs wait here already`,
+          retryAfterMs: Math.max(1, Math.ceil(load.serviceMs)),
+        }
+      }
+      return undefined
+    },
+
+    answer(request, signal) {
+      const { promise, resolve } = Promise.withResolvers<InferenceAnswer>()
+      const requestId = String(++requests)
+      waiting.set(requestId, { request, model: request.job.model, resolve })
+      const cancel = (): void => {
+        if (!waiting.has(requestId)) return
+        post({ type: 'cancelled', requestId })
+        // Whatever the machine made of it, nobody listens any more.
+        finish(requestId, {
+          kind: 'refused',
+          code: 'stopping',
+          message: 'the requester hung up',
+          retryAfterMs: 0,
+        })
+      }
+      signal.addEventListener('abort', cancel, { once: true })
+      let asked: ProviderRequest
+      try {
+        asked = toRequest(
+          request,
+          requestId,
+          models.get(request.job.model)?.model.manifest.batching.independent ?? false,
+        )
+      } catch (error) {
+        finish(requestId, {
+          kind: 'refused',
+          code: 'invalid-job',
+          message: (error as Error).message,
+          retryAfterMs: 0,
+        })
+        return promise
+      }
+      post({ type: 'requested', request: asked })
+      return promise.finally(() => signal.removeEventListener('abort', cancel))
+    },
+
+    models: () =>
+      [...models.values()].map(({ model, served, refused, backingOff }) => ({
+        cid: model.cid,
+        name: model.manifest.name,
+        load: machine.load(model.cid) ?? { running: 0, queued: 0, capacity: 0, serviceMs: SERVICE_GUESS_MS },
+        served,
+        refused,
+        backingOff,
+      })),
+
+    async stop(drainMs) {
+      stopping = true
+      post({ type: 'draining' })
+      let timer: NodeJS.Timeout | undefined
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, drainMs)
+      })
+      await Promise.race([drained.promise, late])
+      clearTimeout(timer)
+      await Promise.all([...models.values()].map(({ runtime }) => runtime.close()))
+      timers.clear()
+    },
+  }
+}
+
+/** Before anything was measured: between a tiny model and a page's detection. */
+const SERVICE_GUESS_MS = 50
+
+function toRequest(request: IncomingInference, requestId: string, batching: boolean): ProviderRequest {
+  const headers = decodeTensorHeaders(request.inputs)
+  const rows = batching ? sharedRows(headers) : undefined
+  return {
+    requestId,
+    jobId: Buffer.from(request.jobCommitment).toString('hex'),
+    requester: request.job.requester,
+    model: request.job.model,
+    inputBytes: request.inputs.byteLength,
+    batchKey:
+      rows === undefined
+        ? ''
+        : headers.map(({ name, dtype, dims }) => `${name}:${dtype}:${dims.slice(1)}`).join(';'),
+    rows: rows ?? 1,
+    // The requester's clock may be off; what it allowed counts from now.
+    deadlineAtMs: now() + request.timeoutMs,
+  }
+}
+
+/** The first dimension that all inputs share, or undefined where they have none. */
+function sharedRows(headers: readonly TensorHeader[]): number | undefined {
+  const rows = headers[0]?.dims[0]
+  return rows !== undefined && rows > 0 && headers.every(({ dims }) => dims[0] === rows) ? rows : undefined
+}
+
+/** The one map from what went wrong in a runtime to what the requester is told. */
+function refusalOf(error: RuntimeError): ProviderRefusalCode {
+  switch (error.code) {
+    case 'input-mismatch':
+    case 'digest-mismatch':
+      return 'invalid-job'
+    case 'backing-off':
+      return 'busy'
+    case 'closed':
+      return 'stopping'
+    case 'deadline':
+    case 'aborted':
+      return 'expired'
+    case 'load-failed':
+    case 'run-failed':
+    case 'crashed':
+      return 'failed'
+    default:
+      error.code satisfies never
+      return 'failed'
+  }
+}

@@ -1,0 +1,491 @@
+/**
+ * Turns the requester machine's effects into what happens on the network, and what happens there into its events.
+ * All decisions are the machine's; what is here moves bytes, verifies signatures and keeps time.
+ */
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Manifest } from '../../models/manifest/index.ts'
+import { verifyInputs } from '../../models/manifest/index.ts'
+import { decodeTensors, encodeTensors } from '../../models/tensor/index.ts'
+import type { Book } from '../../peers/book/index.ts'
+import type { Signer } from '../../protocols/envelope/index.ts'
+import { type InferenceClient, InferenceError } from '../../protocols/inference/index.ts'
+import { verifyReceipt } from '../../protocols/receipt/index.ts'
+import type {
+  AttemptFailure,
+  EvidenceKind,
+  JobFailure,
+  JobId,
+  JobSpec,
+  Requester,
+  RequesterEffect,
+  RequesterEvent,
+} from '../requester/index.ts'
+import type { Candidate } from '../routing/index.ts'
+import { compareTensorsGradually, type Verdict } from '../verification/index.ts'
+import { writeBundle } from './bundle.ts'
+import { now } from './clock.ts'
+import {
+  ATTEMPT_TIMEOUT_PART,
+  JOB_TIMEOUT_DEFAULT_MS,
+  JOB_TIMEOUT_MAX_MS,
+  OBSERVE_DEFAULT_MS,
+  REPLACEMENTS_MAX,
+  REPLICAS_DEFAULT,
+  REPLICAS_MAX,
+} from './constants.ts'
+import { digestSliced } from './digest.ts'
+import { newJob } from './job.ts'
+import type { Log } from './log.ts'
+import { type ClosedJob, JobError, type JobProgress, type JobResult, type SubmitRequest } from './node.ts'
+import { createTimers } from './timers.ts'
+
+export interface RequesterDriver {
+  submit(request: SubmitRequest, manifest: Manifest): Promise<JobResult>
+  counts(): { running: number; settled: number; failed: number }
+  /** Cancels every job. */
+  stop(): void
+}
+
+export interface RequesterComponents {
+  readonly machine: Requester
+  readonly client: InferenceClient
+  readonly signer: Signer
+  readonly book: Book
+  /**
+   * Looks for providers until it has `atLeast` or the search ends; tells what it has so far through `onFound`.
+   * Never rejects.
+   */
+  readonly find: (
+    search: { model: string; atLeast: number; signal: AbortSignal },
+    onFound: (candidates: readonly Candidate[]) => void,
+  ) => Promise<readonly Candidate[]>
+  readonly log: Log
+  readonly times?: { readonly attemptTimeoutMs?: number; readonly observeMs?: number }
+}
+
+interface Attempt {
+  readonly provider: string
+  readonly controller: AbortController
+  answer: Answer | undefined
+}
+
+interface Answer {
+  readonly receipt: Uint8Array
+  readonly outputs: Uint8Array
+  readonly outputDigest: Uint8Array
+}
+
+interface RunningJob {
+  readonly spec: JobSpec
+  readonly manifest: Manifest
+  readonly request: SubmitRequest
+  readonly signed: Awaited<ReturnType<typeof newJob>>
+  readonly startedAtMs: number
+  readonly attempts: Map<number, Attempt>
+  readonly controller: AbortController
+  readonly settled: PromiseWithResolvers<JobResult>
+  readonly closed: PromiseWithResolvers<ClosedJob>
+  found: number
+  accepted: number | undefined
+}
+
+export function createRequesterDriver(components: RequesterComponents): RequesterDriver {
+  const { machine, client, signer, book, find, log, times = {} } = components
+  const jobs = new Map<JobId, RunningJob>()
+  const counts = { settled: 0, failed: 0 }
+  const timers = createTimers((timer) => post({ type: 'timerExpired', timer }))
+
+  // Effects may lead to events at once; they wait their turn so that the machine is never entered twice.
+  const pending: RequesterEvent[] = []
+  let handling = false
+  function post(event: RequesterEvent): void {
+    pending.push(event)
+    if (handling) return
+    handling = true
+    try {
+      for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
+        for (const effect of machine.handle(next, now())) perform(effect)
+      }
+    } finally {
+      handling = false
+    }
+  }
+
+  function perform(effect: RequesterEffect): void {
+    switch (effect.type) {
+      case 'find':
+        startFind(effect.jobId, effect.model, effect.atLeast)
+        break
+      case 'dispatch':
+        dispatch(effect)
+        break
+      case 'cancel':
+        jobs.get(effect.jobId)?.attempts.get(effect.attempt)?.controller.abort()
+        break
+      case 'schedule':
+        timers.schedule(effect.timer, effect.atMs)
+        break
+      case 'unschedule':
+        timers.unschedule(effect.timer)
+        break
+      case 'compare':
+        compare(effect.jobId, effect.left, effect.right)
+        break
+      case 'settle':
+        settle(effect.jobId, effect.accepted, effect.verdict)
+        break
+      case 'fail':
+        fail(effect.jobId, effect.failure)
+        break
+      case 'close':
+        close(effect.jobId, effect.verdict)
+        break
+      case 'recordEvidence':
+        recordEvidence(effect.provider, effect.evidence)
+        break
+      default:
+        effect satisfies never
+    }
+  }
+
+  function recordEvidence(provider: string, evidence: EvidenceKind): void {
+    if (evidence === 'agreed' || evidence === 'disagreed')
+      book.resulted(provider, evidence === 'agreed', now())
+    if (evidence !== 'agreed') log.info('evidence against a provider', { provider, evidence })
+  }
+
+  function startFind(jobId: JobId, model: string, atLeast: number): void {
+    const job = jobs.get(jobId)
+    if (job === undefined) return
+    const tell = (candidates: readonly Candidate[], complete: boolean): void => {
+      job.found = Math.max(job.found, candidates.length)
+      progress(job, 'finding')
+      post({ type: 'candidatesFound', jobId, candidates, complete })
+    }
+    find({ model, atLeast, signal: job.controller.signal }, (candidates) => tell(candidates, false))
+      .then((candidates) => tell(candidates, true))
+      .catch((error: unknown) => {
+        log.error('a search for providers failed', { jobId, error })
+        tell([], true)
+      })
+  }
+
+  function dispatch(effect: Extract<RequesterEffect, { type: 'dispatch' }>): void {
+    const job = jobs.get(effect.jobId)
+    if (job === undefined) return
+    const attempt: Attempt = {
+      provider: effect.provider,
+      controller: new AbortController(),
+      answer: undefined,
+    }
+    job.attempts.set(effect.attempt, attempt)
+    progress(job, 'asking')
+    ask(job, attempt, effect.deadlineAtMs).then(
+      ({ answer, serviceMs }) => {
+        attempt.answer = answer
+        book.serviceMeasured(effect.provider, job.spec.model, serviceMs)
+        progress(job, 'answered')
+        const outputDigest = Buffer.from(answer.outputDigest).toString('hex')
+        post({ type: 'resultReceived', jobId: effect.jobId, attempt: effect.attempt, outputDigest })
+      },
+      (error: unknown) => {
+        if (attempt.controller.signal.aborted) return
+        if (error instanceof InferenceError && error.code === 'unreachable')
+          book.unreachable(effect.provider, now())
+        const failure = error instanceof AttemptError ? error.failure : attemptFailure(error)
+        log.debug('a provider did not answer', {
+          jobId: effect.jobId.slice(0, 12),
+          provider: effect.provider,
+          ...failure,
+        })
+        post({ type: 'requestFailed', jobId: effect.jobId, attempt: effect.attempt, failure })
+      },
+    )
+  }
+
+  async function ask(
+    job: RunningJob,
+    attempt: Attempt,
+    deadlineAtMs: number,
+  ): Promise<{ answer: Answer; serviceMs: number }> {
+    const { signed } = job
+    const done = book.dispatched(attempt.provider, job.spec.model, now())
+    try {
+      const reply = await client.request(
+        attempt.provider,
+        {
+          job: signed.envelope,
+          jobCommitment: signed.commitment,
+          salt: signed.salt,
+          inputs: signed.inputs,
+          timeoutMs: Math.max(1, deadlineAtMs - now()),
+        },
+        attempt.controller.signal,
+      )
+      if (reply.kind === 'refused') {
+        if (reply.code === 'busy' || reply.code === 'stopping') {
+          book.busy(attempt.provider, job.spec.model, now() + reply.retryAfterMs)
+        }
+        throw new AttemptError({
+          code: refusalCode(reply.code),
+          message: reply.message,
+          retryAfterMs: reply.retryAfterMs,
+        })
+      }
+      const receipt = verifyReceipt(reply.receipt, {
+        jobCommitment: signed.commitment,
+        provider: attempt.provider,
+        outputDigest: reply.outputDigest,
+        outputBytes: reply.outputs.byteLength,
+      })
+      const { outputs, outputDigest } = reply
+      return {
+        answer: { receipt: reply.receipt, outputs, outputDigest },
+        serviceMs: Math.max(0, receipt.finishedAtMs - receipt.startedAtMs),
+      }
+    } finally {
+      done()
+    }
+  }
+
+  function compare(jobId: JobId, left: number, right: number): void {
+    const job = jobs.get(jobId)
+    const a = job?.attempts.get(left)?.answer
+    const b = job?.attempts.get(right)?.answer
+    if (job === undefined || a === undefined || b === undefined) return
+    compareTensorsGradually(a.outputs, b.outputs, job.signed.tau, () => turn())
+      .then((agrees) => post({ type: 'compared', jobId, left, right, agrees }))
+      .catch((error: unknown) => {
+        // Outputs that cannot be read agree with nothing.
+        log.warn('outputs could not be compared', { jobId, error })
+        post({ type: 'compared', jobId, left, right, agrees: false })
+      })
+  }
+
+  function settle(jobId: JobId, accepted: number, verdict: Verdict): void {
+    const job = jobs.get(jobId)
+    const answer = job?.attempts.get(accepted)?.answer
+    if (job === undefined || answer === undefined) return
+    counts.settled++
+    job.accepted = accepted
+    progress(job, 'settled')
+    job.settled.resolve({
+      jobId,
+      model: job.spec.model,
+      outputs: decodeTensors(answer.outputs),
+      verdict,
+      elapsedMs: performance.now() - job.startedAtMs,
+      closed: job.closed.promise,
+    })
+  }
+
+  function fail(jobId: JobId, failure: JobFailure): void {
+    const job = jobs.get(jobId)
+    if (job === undefined) return
+    counts.failed++
+    job.settled.reject(new JobError(failure))
+  }
+
+  function close(jobId: JobId, verdict: Verdict | undefined): void {
+    const job = jobs.get(jobId)
+    if (job === undefined) return
+    jobs.delete(jobId)
+    job.controller.abort()
+    for (const { controller } of job.attempts.values()) controller.abort()
+    if (verdict === undefined) return
+    finish(job, verdict).then(job.closed.resolve, job.closed.reject)
+  }
+
+  /** Writes the bundle, if one is wanted, and tells what each provider said. */
+  async function finish(job: RunningJob, verdict: Verdict): Promise<ClosedJob> {
+    const answers = [...job.attempts.values()].filter((attempt) => attempt.answer !== undefined)
+    let bundle: string | undefined
+    let bundleError: Error | undefined
+    const accepted = job.attempts.get(job.accepted ?? -1)?.answer
+    if (job.request.bundleDirectory !== undefined && accepted !== undefined) {
+      try {
+        bundle = await writeBundle(
+          {
+            job: job.signed,
+            accepted,
+            receipts: answers.map(({ provider, answer }) => ({
+              envelope: answer!.receipt,
+              agreed: verdict.agreed.includes(provider),
+            })),
+            verdict,
+            closedAtMs: Math.floor(now()),
+            digestsOnly: job.request.digestsOnly ?? false,
+          },
+          { signer, directory: job.request.bundleDirectory },
+        )
+      } catch (error) {
+        bundleError = error instanceof Error ? error : new Error(String(error))
+        log.error('the bundle could not be written', { jobId: job.spec.id, error: bundleError })
+      }
+    }
+    progress(job, 'closed')
+    return {
+      verdict,
+      answers: answers.map(({ provider, answer }) => ({
+        provider,
+        agreed: verdict.agreed.includes(provider),
+        outputs: decodeTensors(answer!.outputs),
+      })),
+      bundle,
+      bundleError,
+    }
+  }
+
+  function progress(job: RunningJob, stage: JobProgress['stage']): void {
+    if (job.request.onProgress === undefined) return
+    const answered = [...job.attempts.values()].filter(({ answer }) => answer !== undefined).length
+    job.request.onProgress({
+      jobId: job.spec.id,
+      stage,
+      found: job.found,
+      asked: job.attempts.size,
+      answered,
+    })
+  }
+
+  return {
+    async submit(request, manifest) {
+      const terms = verifyTerms(request, manifest)
+      const inputs = encodeTensors(request.inputs)
+      const startedAtMs = performance.now()
+      const nowMs = Math.floor(now())
+      const signed = await newJob({
+        signer,
+        model: request.model,
+        inputs,
+        replicas: terms.replicas,
+        quorum: terms.quorum,
+        tau: terms.tau,
+        createdAtMs: nowMs,
+        deadlineAtMs: nowMs + terms.timeoutMs,
+        digest: digestSliced,
+      })
+      const spec: JobSpec = {
+        id: signed.id,
+        model: request.model,
+        replicas: terms.replicas,
+        quorum: terms.quorum,
+        attemptsMax: terms.replicas + REPLACEMENTS_MAX,
+        deadlineAtMs: nowMs + terms.timeoutMs,
+        attemptTimeoutMs: times.attemptTimeoutMs ?? terms.timeoutMs * ATTEMPT_TIMEOUT_PART,
+        observeMs: times.observeMs ?? Math.min(OBSERVE_DEFAULT_MS, terms.timeoutMs),
+      }
+      const job: RunningJob = {
+        spec,
+        manifest,
+        request,
+        signed,
+        startedAtMs,
+        attempts: new Map(),
+        controller: new AbortController(),
+        settled: Promise.withResolvers<JobResult>(),
+        closed: Promise.withResolvers<ClosedJob>(),
+        found: 0,
+        accepted: undefined,
+      }
+      jobs.set(spec.id, job)
+      const cancel = (): void => post({ type: 'cancelled', jobId: spec.id })
+      request.signal?.addEventListener('abort', cancel, { once: true })
+      post({ type: 'submitted', job: spec })
+      if (request.signal?.aborted) cancel()
+      try {
+        return await job.settled.promise
+      } finally {
+        request.signal?.removeEventListener('abort', cancel)
+      }
+    },
+    counts: () => ({ running: jobs.size, ...counts }),
+    stop() {
+      for (const jobId of [...jobs.keys()]) post({ type: 'cancelled', jobId })
+      timers.clear()
+    },
+  }
+}
+
+/** The terms of a job, with what was left out filled in. Throws JobError `invalid-job`. */
+function verifyTerms(
+  request: SubmitRequest,
+  manifest: Manifest,
+): { replicas: number; quorum: number; timeoutMs: number; tau: number } {
+  const invalid = (message: string): never => {
+    throw new JobError({ code: 'invalid-job', message, found: 0, needed: 0, attempts: [] })
+  }
+  try {
+    verifyInputs(manifest.signature, request.inputs)
+  } catch (error) {
+    invalid(
+      `${(error as Error).message}. See what the model takes with: verimesh models inspect ${request.model}`,
+    )
+  }
+  const replicas = request.replicas ?? REPLICAS_DEFAULT
+  if (!Number.isInteger(replicas) || replicas < 1 || replicas > REPLICAS_MAX) {
+    invalid(`replicas must be a whole number from 1 to ${REPLICAS_MAX}; got ${replicas}`)
+  }
+  const quorum = request.quorum ?? Math.floor(replicas / 2) + 1
+  if (!Number.isInteger(quorum) || quorum * 2 <= replicas || quorum > replicas) {
+    invalid(`a quorum must be more than half of the ${replicas} replicas and at most all; got ${quorum}`)
+  }
+  const timeoutMs = request.timeoutMs ?? JOB_TIMEOUT_DEFAULT_MS
+  if (!Number.isFinite(timeoutMs) || timeoutMs < 1 || timeoutMs > JOB_TIMEOUT_MAX_MS) {
+    invalid(`a timeout must be between 1 and ${JOB_TIMEOUT_MAX_MS} ms; got ${timeoutMs}`)
+  }
+  const tau = request.tau ?? manifest.tolerance.tau
+  if (!(tau >= 0) || tau > manifest.tolerance.tau) {
+    invalid(`tau may only be lowered: the model declares ${manifest.tolerance.tau}, the job asks for ${tau}`)
+  }
+  return { replicas, quorum, timeoutMs: Math.round(timeoutMs), tau }
+}
+
+class AttemptError extends Error {
+  readonly failure: AttemptFailure
+
+  constructor(failure: AttemptFailure) {
+    super(failure.message)
+    this.failure = failure
+  }
+}
+
+/** The one map from what went wrong with a request to what it means for the job. */
+function attemptFailure(error: unknown): AttemptFailure {
+  const message = error instanceof Error ? error.message : String(error)
+  if (!(error instanceof InferenceError)) return { code: 'protocol-violation', message, retryAfterMs: 0 }
+  const code = ((): AttemptFailure['code'] => {
+    switch (error.code) {
+      case 'unreachable':
+        return 'unreachable'
+      case 'timeout':
+        return 'timeout'
+      case 'hung-up':
+      case 'aborted':
+        return 'hung-up'
+      case 'too-many-requests':
+        return 'busy'
+      case 'malformed':
+      case 'frame-too-long':
+      case 'wrong-job':
+        return 'protocol-violation'
+      default:
+        error.code satisfies never
+        return 'protocol-violation'
+    }
+  })()
+  return { code, message, retryAfterMs: code === 'busy' ? 50 : 0 }
+}
+
+function refusalCode(code: string): AttemptFailure['code'] {
+  switch (code) {
+    case 'busy':
+    case 'stopping':
+    case 'unknown-model':
+    case 'invalid-job':
+    case 'failed':
+      return code
+    default:
+      return 'refused'
+  }
+}
