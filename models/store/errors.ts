@@ -24,6 +24,7 @@ export function asStoreError(cause: unknown, where: string): unknown {
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
+    case 'EFBIG':
       return new StoreError(
         'disk-full',
         `the disk is full: ${where} could not be written. Free some space, or choose another data directory with --data`,
