@@ -74,6 +74,12 @@ for (const [what, entries, code] of REFUSED) {
   test(`refuses ${what}`, () => rejects(readAll(tar(entries)), code))
 }
 
+test('refuses a header whose checksum is wrong', async () => {
+  const archive = tar([{ path: 'package/a.txt', content: 'hello' }])
+  archive.write('7', 140) // in the time of change, which nothing else looks at
+  await rejects(readAll(archive), 'malformed-archive')
+})
+
 test('refuses every truncation', async () => {
   const archive = tar([{ path: 'package/a.txt', content: 'hello' }])
   for (let length = 0; length < 1536; length += 64) {

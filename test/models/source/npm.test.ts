@@ -1,11 +1,11 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { importSource } from '../../../models/source/index.ts'
 import { withRegistry } from './registry.ts'
-import { rejects, TINY, tar, write } from './scene.ts'
+import { inScratch, rejects, TINY, tar, write } from './scene.ts'
 
 const TARBALL = gzipSync(
   tar([
@@ -63,5 +63,33 @@ test('refuses a tarball that is not the promised one', () =>
       assert.match(error.message, /EINTEGRITY|integrity/i)
     },
   ))
+
+test('checks the digest that npm reports itself', () =>
+  inScratch(async (scratch) => {
+    // An npm that fetches something else than it says.
+    const report = {
+      name: '@acme/tiny',
+      version: '1.0.0',
+      filename: 'acme-tiny-1.0.0.tgz',
+      integrity: 'sha512-AAAA',
+    }
+    await write(scratch, {
+      'bin/npm': `#!/bin/sh\necho evil > "$6/${report.filename}"\necho '${JSON.stringify([report])}'\n`,
+    })
+    await chmod(join(scratch, 'bin/npm'), 0o755)
+    const path = process.env.PATH
+    process.env.PATH = `${join(scratch, 'bin')}${delimiter}${path}`
+    try {
+      const options = { workDirectory: join(scratch, 'work'), packageCache: join(scratch, 'cache') }
+      await rejects(
+        importSource('npm:@acme/tiny@1.0.0#a.onnx', options),
+        'integrity-mismatch',
+        options.workDirectory,
+      )
+      assert.equal(await readdir(options.packageCache), [])
+    } finally {
+      process.env.PATH = path
+    }
+  }))
 
 test.run()
