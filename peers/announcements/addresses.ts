@@ -1,4 +1,4 @@
-import { multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { MULTIADDRS_MAX } from '../../protocols/announcement/index.ts'
 import { ANNOUNCED_ADDRESS_LENGTH_MAX, ANNOUNCED_ADDRESSES_LENGTH_MAX } from './constants.ts'
 
@@ -8,16 +8,21 @@ import { ANNOUNCED_ADDRESS_LENGTH_MAX, ANNOUNCED_ADDRESSES_LENGTH_MAX } from './
  * out and nobody is blamed.
  */
 export function dialableAddresses(author: string, announced: readonly string[]): string[] {
-  const dialable: string[] = []
-  for (const text of announced) {
-    try {
-      const address = multiaddr(text)
-      const named = address.getComponents().findLast((component) => component.name === 'p2p')?.value
-      if (named === undefined) dialable.push(`${address}/p2p/${author}`)
-      else if (named === author) dialable.push(address.toString())
-    } catch {}
+  return announced.flatMap((text) => {
+    const address = parse(text)
+    if (address === undefined) return []
+    const named = address.getComponents().findLast((component) => component.name === 'p2p')?.value
+    if (named === undefined) return [`${address}/p2p/${author}`]
+    return named === author ? [address.toString()] : []
+  })
+}
+
+function parse(text: string): Multiaddr | undefined {
+  try {
+    return multiaddr(text)
+  } catch {
+    return undefined
   }
-  return dialable
 }
 
 /** As many of a node's own addresses as one announcement holds. */

@@ -66,3 +66,8 @@ export const BOOTSTRAP_BACKOFF_FACTOR = 1.5
 export const BOOTSTRAPS_MAX = 64
 /** Remembered peers are dialled this many at a time, each once. */
 export const REMEMBERED_DIALS_PARALLEL = 4
+
+/** Multicast DNS: how nodes on one network name what they are. */
+export const MDNS_SERVICE = '_verimesh._udp.local'
+/** Neighbours on the local network are dialled until this many peers are connected; the rest is found through them. */
+export const NEIGHBOUR_CONNECTIONS_MAX = 16

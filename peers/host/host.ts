@@ -31,6 +31,7 @@ import {
 import { Demerits } from './demerits.ts'
 import { HostError } from './errors.ts'
 import { createGossip } from './gossip.ts'
+import { createNeighbours } from './neighbours.ts'
 
 export interface HostOptions {
   readonly privateKey: Ed25519PrivateKey
@@ -78,9 +79,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const privateAddresses = options.privateAddresses ?? true
   const clock = options.clock ?? systemClock
   const demerits = new Demerits()
-  // Multicast sockets and a DNS parser: loaded only where somebody wants them.
-  const peerDiscovery =
-    options.mdns === true ? [(await import('@libp2p/mdns')).mdns({ serviceTag: MDNS_SERVICE })] : []
+  const peerDiscovery = options.mdns === true ? [await createNeighbours(() => host)] : []
 
   const host: Host = await createLibp2p<HostServices>({
     start: false,
@@ -129,8 +128,6 @@ export async function createHost(options: HostOptions): Promise<Host> {
   }
   return host
 }
-
-const MDNS_SERVICE = '_verimesh._udp.local'
 
 const YAMUX = {
   enableKeepAlive: true,
