@@ -13,6 +13,8 @@ export async function createSession(workload: Workload, threads: number): Promis
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
+    // As the provider's: the transports are compared, not the settings of the engine.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
   })
   const inputName = workload.input.name
   const outputName = session.outputNames[0] ?? ''

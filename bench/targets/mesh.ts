@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { createLog, createNode, type JobResult } from '../../src/node/index.ts'
+import { createLog, createNode, JobError, type JobResult } from '../../src/node/index.ts'
 import { createPayloads } from '../workloads.ts'
 import type { OpenTarget } from './target.ts'
 
@@ -36,7 +36,7 @@ export const openMesh: OpenTarget<'mesh'> = async (spec, workload) => {
   await ready(() => submit(payload ?? new Uint8Array()))
   return {
     async call(payload) {
-      const result = await submit(payload)
+      const result = await submit(payload).catch(explain)
       const closed: Promise<unknown> = result.closed.finally(() => open.delete(closed))
       open.add(closed)
       const [output] = result.outputs
@@ -48,6 +48,13 @@ export const openMesh: OpenTarget<'mesh'> = async (spec, workload) => {
     },
     close: () => node.stop({ drainMs: 1_000 }),
   }
+}
+
+/** A job's own message says that nobody answered; what each provider said is what one wants to know here. */
+function explain(error: unknown): never {
+  if (!(error instanceof JobError)) throw error
+  const attempts = error.failure.attempts.map(({ failure }) => JSON.stringify(failure))
+  throw new Error(`${error.failure.code} ${attempts.join(', ')}`, { cause: error })
 }
 
 /** Asks until a first job has all its answers: a bench of a mesh that is still forming says nothing. */
