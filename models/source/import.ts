@@ -13,7 +13,7 @@ export interface ImportOptions {
   readonly workDirectory: string
   /** Where tarballs from npm are kept; without it they are fetched each time. */
   readonly packageCache?: string
-  /** What to call the model. Stands in the manifest, and so in the address, unless the source has a manifest of its own. */
+  /** What to call the model on this machine. It never enters the manifest, so the address does not depend on it. */
   readonly name?: string
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: ImportProgress) => void
@@ -92,7 +92,7 @@ async function importPath(path: string, options: ImportOptions): Promise<Importe
   const selection = await selectFiles(path).catch((cause: unknown) => {
     throw asSourceError(cause, path)
   })
-  return await stageModel(selection, { name: options.name ?? selection.name }, options)
+  return await stageModel(selection, { name: selection.name }, options)
 }
 
 async function withPackage<T>(
