@@ -80,7 +80,7 @@ test('a provider that fails resets the stream and is told why', async () => {
   })
   await server.start()
   await rejects(fetchModelBlocks(pair.requester.libp2p, pair.provider.peerId, MODEL), 'hung-up')
-  assert.match(errors[0]?.message, /disk/)
+  assert.match(errors[0]!.message, /disk/)
   await server.stop()
 })
 
