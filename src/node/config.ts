@@ -1,7 +1,8 @@
 import type { ModelRuntime } from '../../models/runtime/index.ts'
-import type { StoredModel } from '../../models/store/index.ts'
+import type { ModelStore, StoredModel } from '../../models/store/index.ts'
+import type { Host } from '../../peers/host/index.ts'
 import type { IncomingInference, InferenceAnswer } from '../../protocols/inference/index.ts'
-import type { RequesterLimits } from '../requester/index.ts'
+import type { EvidenceKind, JobId, ProviderId, RequesterLimits } from '../requester/index.ts'
 import type { Log } from './log.ts'
 
 export interface NodeConfig {
@@ -30,6 +31,10 @@ export interface NodeConfig {
 }
 
 export interface NodeParts {
+  /** Models of its own, in place of those of the data directory. */
+  readonly store?: ModelStore
+  /** Sees the libp2p node before any protocol is registered and anybody dialled: for those who break it on purpose. */
+  readonly onHost?: (host: Host) => void
   /** Runs a model, in place of a process of its own. */
   readonly createRuntime?: (model: StoredModel) => ModelRuntime
   /** Puts something around each model's runtime. */
@@ -40,6 +45,8 @@ export interface NodeParts {
   /** How long one provider is waited for, and the rest after the answer is known; in place of the defaults. */
   readonly attemptTimeoutMs?: number
   readonly observeMs?: number
+  /** Told what is held for or against a provider; of a failed job, before the failure. */
+  readonly onEvidence?: (jobId: JobId, provider: ProviderId, evidence: EvidenceKind) => void
 }
 
 export type InferenceHandler = (request: IncomingInference, signal: AbortSignal) => Promise<InferenceAnswer>

@@ -31,7 +31,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
   const { dataDirectory, log, parts = {} } = config
   const startedAtMs = performance.now()
   await mkdir(dataDirectory, { recursive: true })
-  const store = await openModelStore(config.storeDirectory ?? dataDirectory)
+  const store = parts.store ?? (await openModelStore(config.storeDirectory ?? dataDirectory))
   const identity = config.ephemeral
     ? await createEphemeralIdentity()
     : await loadOrCreateIdentity(dataDirectory)
@@ -48,6 +48,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     dataDirectory,
     log,
     clock: { ...systemClock, now },
+    onHost: async (libp2p) => parts.onHost?.(libp2p),
   })
   const { host, book } = mesh
   const stopping = new AbortController()
@@ -65,7 +66,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       random: createRandom(randomInt(2 ** 32)),
       ...(parts.requesterLimits === undefined ? {} : { limits: parts.requesterLimits }),
     }),
-    times: parts,
+    parts,
     client,
     signer,
     book,

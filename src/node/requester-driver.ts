@@ -24,6 +24,7 @@ import type { Candidate } from '../routing/index.ts'
 import { compareTensorsGradually, type Verdict } from '../verification/index.ts'
 import { writeBundle } from './bundle.ts'
 import { now } from './clock.ts'
+import type { NodeParts } from './config.ts'
 import {
   ATTEMPT_TIMEOUT_PART,
   JOB_TIMEOUT_DEFAULT_MS,
@@ -60,7 +61,7 @@ export interface RequesterComponents {
     onFound: (candidates: readonly Candidate[]) => void,
   ) => Promise<readonly Candidate[]>
   readonly log: Log
-  readonly times?: { readonly attemptTimeoutMs?: number; readonly observeMs?: number }
+  readonly parts?: Pick<NodeParts, 'attemptTimeoutMs' | 'observeMs' | 'onEvidence'>
 }
 
 interface Attempt {
@@ -90,7 +91,7 @@ interface RunningJob {
 }
 
 export function createRequesterDriver(components: RequesterComponents): RequesterDriver {
-  const { machine, client, signer, book, find, log, times = {} } = components
+  const { machine, client, signer, book, find, log, parts = {} } = components
   const jobs = new Map<JobId, RunningJob>()
   const counts = { settled: 0, failed: 0 }
   const timers = createTimers((timer) => post({ type: 'timerExpired', timer }))
@@ -141,14 +142,15 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         close(effect.jobId, effect.verdict)
         break
       case 'recordEvidence':
-        recordEvidence(effect.provider, effect.evidence)
+        recordEvidence(effect.jobId, effect.provider, effect.evidence)
         break
       default:
         effect satisfies never
     }
   }
 
-  function recordEvidence(provider: string, evidence: EvidenceKind): void {
+  function recordEvidence(jobId: JobId, provider: string, evidence: EvidenceKind): void {
+    parts.onEvidence?.(jobId, provider, evidence)
     if (evidence === 'agreed' || evidence === 'disagreed')
       book.resulted(provider, evidence === 'agreed', now())
     if (evidence !== 'agreed') log.info('evidence against a provider', { provider, evidence })
@@ -372,8 +374,8 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         quorum: terms.quorum,
         attemptsMax: terms.replicas + REPLACEMENTS_MAX,
         deadlineAtMs: nowMs + terms.timeoutMs,
-        attemptTimeoutMs: times.attemptTimeoutMs ?? terms.timeoutMs * ATTEMPT_TIMEOUT_PART,
-        observeMs: times.observeMs ?? Math.min(OBSERVE_DEFAULT_MS, terms.timeoutMs),
+        attemptTimeoutMs: parts.attemptTimeoutMs ?? terms.timeoutMs * ATTEMPT_TIMEOUT_PART,
+        observeMs: parts.observeMs ?? Math.min(OBSERVE_DEFAULT_MS, terms.timeoutMs),
       }
       const job: RunningJob = {
         spec,
