@@ -166,8 +166,9 @@ test('refuses two receipts of one provider', async () => {
 
 test('refuses a verdict that claims more than its receipts show', async () => {
   await rejects({ receipts: [] }, 'weak-verdict')
-  await rejects({ receipts: [receiptOf(providers[0])] }, 'weak-verdict')
   const verdict = { label: 'replicated', asked: 3, groups: 2 } as const
+  await rejects({ receipts: [receiptOf(providers[0])] }, 'weak-verdict')
+  await rejects({ receipts: [receiptOf(providers[0])], verdict: { ...verdict, groups: 1 } }, 'weak-verdict')
   await rejects({ verdict: { ...verdict, asked: 1 } }, 'weak-verdict')
   await rejects({ verdict: { ...verdict, groups: 3 } }, 'weak-verdict')
   await rejects({ verdict: { ...verdict, groups: 0 } }, 'weak-verdict')

@@ -133,17 +133,19 @@ test('what came before the peer closed is still read', async () => {
 })
 
 test('a peer that closed before anyone listened is noticed', async () => {
-  const arrived = Promise.withResolvers<Stream>()
-  await pair.provider.libp2p.handle(PROTOCOL, (stream) => arrived.resolve(stream))
-  const raw = await pair.dial(PROTOCOL)
-  raw.send(encodeFrame(text('one')))
-  await raw.close()
-  const stream = await arrived.promise
-  while (stream.remoteWriteStatus !== 'closed') await new Promise((resolve) => setImmediate(resolve))
-  await pair.provider.libp2p.unhandle(PROTOCOL)
-  const far = new FramedStream(stream, SYSTEM_CLOCK)
-  assert.is(Buffer.from(await far.readFrame(3)).toString(), 'one')
-  await rejects(far.readFrame(3), 'hung-up', 'the end')
+  for (const sent of [[], [text('one')]]) {
+    const arrived = Promise.withResolvers<Stream>()
+    await pair.provider.libp2p.handle(PROTOCOL, (stream) => arrived.resolve(stream))
+    const raw = await pair.dial(PROTOCOL)
+    for (const body of sent) raw.send(encodeFrame(body))
+    await raw.close()
+    const stream = await arrived.promise
+    await until(() => stream.remoteWriteStatus === 'closed')
+    await pair.provider.libp2p.unhandle(PROTOCOL)
+    const far = new FramedStream(stream, SYSTEM_CLOCK)
+    for (const body of sent) assert.equal(Buffer.from(await far.readFrame(3)), Buffer.from(body))
+    await rejects(far.readFrame(3), 'hung-up', 'the end')
+  }
 })
 
 test('a connection that breaks fails reads and writes', async () => {

@@ -156,6 +156,28 @@ test('a second answer never becomes the answer of another request', async () => 
   )
 })
 
+test('a second answer that lies on the stream is thrown away with the stream', async () => {
+  const again = Promise.withResolvers<void>()
+  let count = 0
+  await provide(
+    async (stream) => {
+      answer(stream)
+      if (count++ > 0) return
+      await again.promise
+      answer(stream)
+    },
+    async (client) => {
+      resultOf(await ask(client))
+      const [warm] = pair.requester.libp2p.getConnections().flatMap(({ streams }) => streams)
+      const came = new Promise((resolve) => warm!.addEventListener('message', resolve))
+      again.resolve()
+      await came
+      resultOf(await ask(client))
+      assert.is(warm!.status, 'aborted')
+    },
+  )
+})
+
 test('an answer that comes after the request was given up is thrown away', async () => {
   const abandoned = Promise.withResolvers<void>()
   let count = 0
@@ -263,14 +285,22 @@ test('a requester that sends its inputs a byte now and then is given up', async 
   await hostedWith({ clock }, async ({ errors, handled, streams }) => {
     const stream = await pair.dial(INFERENCE_PROTOCOL)
     const closed = closing(stream)
+    await until(() => streams() === 1)
+    const [theirs] = pair.provider.libp2p.getConnections().flatMap((connection) => connection.streams)
+    let came = 0
+    theirs!.addEventListener('message', ({ data }) => {
+      came += data.byteLength
+    })
     stream.send(encodeFrame(header()))
-    await until(() => streams() === 1 && clock.pending > 0)
-    for (let sent = 0; sent < 3; sent++) {
-      stream.send(Buffer.of(1))
-      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+    await until(() => came > 0)
+    const before = came
+    for (let sent = 1; sent <= 3; sent++) {
       clock.advance(9_999)
+      assert.is(theirs!.status, 'open', `after ${sent} bytes`)
+      stream.send(Buffer.of(1))
+      await until(() => came === before + sent)
     }
-    clock.advance(10_000)
+    clock.advance(10)
     assert.is((await closed)?.name, 'StreamResetError')
     const error = await errors.promise
     assert.is(error instanceof InferenceError && error.code, 'timeout')

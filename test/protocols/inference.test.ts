@@ -152,6 +152,15 @@ test('a provider that refuses before it takes the inputs never calls its handler
   )
 })
 
+test('a requester that is refused while it sends stops sending', async () => {
+  const admit = () => ({ code: 'busy', message: 'not now', retryAfterMs: 5 }) as const
+  await serve({ admit, handler: () => new Promise(() => {}) }, async (client) => {
+    const reply = await ask(client, new Uint8Array(48 * 1024 * 1024))
+    assert.is(reply.kind === 'refused' && reply.code, 'busy')
+    assert.is(openStreams(), 0)
+  })
+})
+
 test('inputs that do not fit into memory are refused as busy', async () => {
   const release = Promise.withResolvers<void>()
   const handler = async (request: IncomingInference) => {
