@@ -40,6 +40,8 @@ const TIMES: MeshTimes = {
   observeMs: 1_500,
   timeoutMs: 15_000,
 }
+/** What a run of the model takes: long enough for a refusal to arrive before the answers of the others. */
+const SERVICE_MS = 30
 const PROVIDERS = 5
 
 const SIGNATURE: Manifest['signature'] = {
@@ -167,7 +169,13 @@ function misbehaving(
       host = started
       repeatAnswers(started, twice)
     },
-    createRuntime: () => createStubRuntime({ seed: 1, signature: SIGNATURE }),
+    createRuntime: () =>
+      createStubRuntime({
+        seed: 1,
+        signature: SIGNATURE,
+        serviceMs: SERVICE_MS,
+        delay: (ms, signal) => wait(ms, undefined, { signal }),
+      }),
     wrapRuntime: (runtime, { cid }) => misbehavingRuntime(runtime, behaviours.get(cid), signer.peerId),
     wrapHandler: (answer) => async (request, signal) => {
       const behaviour = behaviours.get(request.job.model)
