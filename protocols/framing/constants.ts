@@ -6,7 +6,8 @@ export const LENGTH_BYTES_MAX = 4
  */
 export const READ_AHEAD_BYTES = 64 * 1024
 /**
- * A payload is handed to the stream in pieces of this many bytes, without copying, and waits for `drain` in between.
- * The receiver sees a piece when all of it has come, and digests it while the next is on its way.
+ * A payload is handed to the stream in pieces of this many bytes, without copying, and waits for `drain` in between:
+ * yamux's first window. Smaller ones cost up to a fifth more at 600 KB; larger ones gain as much, but keep the small
+ * messages of other streams waiting, and the receiver digests nothing before it has all of one.
  */
-export const WRITE_PIECE_BYTES = 128 * 1024
+export const WRITE_PIECE_BYTES = 256 * 1024

@@ -8,6 +8,7 @@ import {
   type FramingErrorCode,
   READ_AHEAD_BYTES,
   SYSTEM_CLOCK,
+  WRITE_PIECE_BYTES,
 } from '../../protocols/framing/index.ts'
 import { createTestPair, type TestPair } from '../fixtures/libp2p-pair.ts'
 import { createManualClock, type ManualClock } from '../fixtures/manual-clock.ts'
@@ -66,7 +67,7 @@ test('a payload of megabytes comes whole, shown part by part, while both ends ho
   clearInterval(counting)
   assert.is(seen, payload.byteLength)
   assert.ok(Buffer.from(read).equals(payload))
-  assert.ok(queuedMax <= 256 * 1024, `${queuedMax} bytes were queued`)
+  assert.ok(queuedMax <= 2 * WRITE_PIECE_BYTES, `${queuedMax} bytes were queued`)
   near.abort(new Error('done'))
 })
 
