@@ -39,18 +39,23 @@ export async function writeBundle(
     await writeFile(partial, bytes, { mode: 0o600 })
     await rename(partial, path)
   } catch (cause) {
-    await rm(partial, { force: true })
-    const full = cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC'
+    // Where the directory is none, there is nothing to remove either.
+    await rm(partial, { force: true }).catch(() => undefined)
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+    const full = DISK_FULL.includes(code)
     throw new BundleError(
       full ? 'disk-full' : 'unwritable',
       full
         ? `no space left for the receipt ${path}: free ${bytes.byteLength} bytes or choose another directory; the answer itself is unharmed`
-        : `the receipt ${path} cannot be written; the answer itself is unharmed`,
+        : `the receipt ${path} cannot be written${code === '' ? '' : ` (${code})`}; the answer itself is unharmed`,
       { cause },
     )
   }
   return path
 }
+
+/** No room on the disk, in the person's quota, or in what a process may write. */
+const DISK_FULL: readonly string[] = ['ENOSPC', 'EDQUOT', 'EFBIG']
 
 export class BundleError extends Error {
   override readonly name = 'BundleError'

@@ -283,6 +283,8 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
     },
 
     answer(request, signal) {
+      // It may have gone while its inputs came: the signal tells nobody any more.
+      if (signal.aborted) return Promise.resolve(HUNG_UP)
       const { promise, resolve } = Promise.withResolvers<InferenceAnswer>()
       const requestId = String(++requests)
       waiting.set(requestId, { request, model: request.job.model, resolve })
@@ -290,12 +292,7 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
         if (!waiting.has(requestId)) return
         post({ type: 'cancelled', requestId })
         // Whatever the machine made of it, nobody listens any more.
-        finish(requestId, {
-          kind: 'refused',
-          code: 'stopping',
-          message: 'the requester hung up',
-          retryAfterMs: 0,
-        })
+        finish(requestId, HUNG_UP)
       }
       signal.addEventListener('abort', cancel, { once: true })
       let asked: ProviderRequest
@@ -341,6 +338,14 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
       timers.clear()
     },
   }
+}
+
+/** Said to nobody. */
+const HUNG_UP: InferenceAnswer = {
+  kind: 'refused',
+  code: 'stopping',
+  message: 'the requester hung up',
+  retryAfterMs: 0,
 }
 
 /** Before anything was measured: between a tiny model and a page's detection. */

@@ -1,0 +1,60 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { createStubRuntime } from '../../models/runtime/index.ts'
+import type { StoredModel } from '../../models/store/index.ts'
+import { encodeTensors, float32Tensor } from '../../models/tensor/index.ts'
+import type { IncomingInference } from '../../protocols/inference/index.ts'
+import { openJob } from '../../protocols/receipt/index.ts'
+import { createSilentRuntime } from '../../src/adversary/index.ts'
+import { silentLog } from '../../src/node/index.ts'
+import { createProviderDriver } from '../../src/node/provider-driver.ts'
+import { createProvider } from '../../src/provider/index.ts'
+import { MODEL, SALT, testJob } from '../fixtures/jobs.ts'
+import { seededSigner } from '../fixtures/seeded-signer.ts'
+
+const INPUTS = encodeTensors([float32Tensor('x', [1], new Float32Array([1]))])
+
+/** A provider of a model that never answers, and a request for it. */
+function startSilent() {
+  const driver = createProviderDriver({
+    machine: createProvider(),
+    signer: seededSigner(1),
+    log: silentLog,
+    announce: () => {},
+  })
+  const manifest = { name: 'silent', batching: { independent: false } }
+  driver.add({ cid: MODEL, manifest } as StoredModel, createSilentRuntime(createStubRuntime({ seed: 1 })))
+  const { job, commitment } = openJob(testJob(seededSigner(2), INPUTS).envelope)
+  const request: IncomingInference = {
+    remotePeer: job.requester,
+    job,
+    jobCommitment: commitment,
+    salt: SALT,
+    inputs: INPUTS,
+    inputBytes: INPUTS.byteLength,
+    timeoutMs: 60_000,
+  }
+  const running = () => driver.models()[0]?.load.running
+  return { driver, request, running }
+}
+
+test('a job whose requester has gone while its inputs came is not begun', async () => {
+  const { driver, request, running } = startSilent()
+  const answer = await driver.answer(request, AbortSignal.abort())
+  assert.is(answer.kind, 'refused')
+  assert.is(running(), 0)
+  await driver.stop(0)
+})
+
+test('what still runs when the time to drain is over is handed back', async () => {
+  const { driver, request, running } = startSilent()
+  const answering = driver.answer(request, new AbortController().signal)
+  assert.is(running(), 1)
+  assert.is(driver.admit(request), undefined)
+  await driver.stop(0)
+  const answer = await answering
+  assert.is(answer.kind === 'refused' && answer.code, 'stopping')
+  assert.is(driver.admit(request)?.code, 'stopping')
+})
+
+test.run()
