@@ -1,11 +1,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createStubRuntime } from '../../models/runtime/index.ts'
+import { createStubRuntime, type ModelRuntime } from '../../models/runtime/index.ts'
 import type { StoredModel } from '../../models/store/index.ts'
 import { encodeTensors, float32Tensor } from '../../models/tensor/index.ts'
 import type { IncomingInference } from '../../protocols/inference/index.ts'
 import { openJob } from '../../protocols/receipt/index.ts'
-import { createSilentRuntime } from '../../src/adversary/index.ts'
 import { silentLog } from '../../src/node/index.ts'
 import { createProviderDriver } from '../../src/node/provider-driver.ts'
 import { createProvider } from '../../src/provider/index.ts'
@@ -13,6 +12,13 @@ import { MODEL, SALT, testJob } from '../fixtures/jobs.ts'
 import { seededSigner } from '../fixtures/seeded-signer.ts'
 
 const INPUTS = encodeTensors([float32Tensor('x', [1], new Float32Array([1]))])
+
+/** Runs until it is ended. */
+function endless(): ModelRuntime {
+  const delay = (_ms: number, signal: AbortSignal) =>
+    new Promise<void>((_resolve, reject) => signal.addEventListener('abort', reject, { once: true }))
+  return createStubRuntime({ seed: 1, serviceMs: 1, delay })
+}
 
 /** A provider of a model that never answers, and a request for it. */
 function startSilent() {
@@ -23,8 +29,10 @@ function startSilent() {
     announce: () => {},
   })
   const manifest = { name: 'silent', batching: { independent: false } }
-  driver.add({ cid: MODEL, manifest } as StoredModel, createSilentRuntime(createStubRuntime({ seed: 1 })))
-  const { job, commitment } = openJob(testJob(seededSigner(2), INPUTS).envelope)
+  driver.add({ cid: MODEL, manifest } as StoredModel, endless())
+  const nowMs = Date.now()
+  const times = { createdAtMs: nowMs, deadlineAtMs: nowMs + 60_000 }
+  const { job, commitment } = openJob(testJob(seededSigner(2), INPUTS, times).envelope)
   const request: IncomingInference = {
     remotePeer: job.requester,
     job,
