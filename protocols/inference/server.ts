@@ -54,21 +54,25 @@ export interface InferenceServerComponents {
 export interface InferenceServer {
   /** Takes requests from now on. */
   start(): Promise<void>
-  /** Takes no more, aborts the signals of what runs, and resets its streams. Idempotent. */
-  stop(): Promise<void>
+  /**
+   * Takes no more. Answers that are there, or come within `flushMs` (default 0), are sent; then the signals of what
+   * still runs are aborted and its streams reset. Idempotent.
+   */
+  stop(flushMs?: number): Promise<void>
 }
 
 export function createInferenceServer(components: InferenceServerComponents): InferenceServer {
   const { libp2p, clock = SYSTEM_CLOCK, onError } = components
   const budget = createInputBudget(components.limits)
-  const streams = new Set<FramedStream>()
+  const sessions = new Set<Session>()
 
   async function onStream(stream: Stream, connection: Connection): Promise<void> {
     const framed = new FramedStream(stream, clock)
     const remotePeer = connection.remotePeer.toString()
-    streams.add(framed)
+    const session: Session = { framed, remotePeer, budget, clock, served: undefined }
+    sessions.add(session)
     try {
-      while (await serveRequest(components, { framed, remotePeer, budget, clock }));
+      while (await serveRequest(components, session));
       await stream.close({ signal: AbortSignal.timeout(STALL_MS) })
     } catch (thrown) {
       // A stream that closes under `close` rejects with an event instead of an error.
@@ -77,7 +81,7 @@ export function createInferenceServer(components: InferenceServerComponents): In
       framed.abort(reason)
       if (!(error instanceof InferenceError && error.code === 'hung-up')) onError?.(remotePeer, reason)
     } finally {
-      streams.delete(framed)
+      sessions.delete(session)
     }
   }
 
@@ -87,9 +91,10 @@ export function createInferenceServer(components: InferenceServerComponents): In
         maxInboundStreams: INBOUND_STREAMS_MAX,
         maxOutboundStreams: STREAMS_MAX,
       }),
-    async stop() {
+    async stop(flushMs = 0) {
       await libp2p.unhandle(INFERENCE_PROTOCOL)
-      for (const framed of streams) framed.abort(new InferenceError('hung-up', 'the provider stops'))
+      const signal = flushMs > 0 ? AbortSignal.timeout(flushMs) : AbortSignal.abort()
+      await Promise.all([...sessions].map((session) => flush(session, signal)))
     },
   }
 }
@@ -99,13 +104,54 @@ interface Session {
   readonly remotePeer: string
   readonly budget: InputBudget
   readonly clock: Clock
+  /** Settles when the request under way was answered; undefined between two. */
+  served: PromiseWithResolvers<void> | undefined
+}
+
+/** Lets a stream go with all that was written to it. One that is not done when `signal` fires is reset. */
+async function flush({ framed, served }: Session, signal: AbortSignal): Promise<void> {
+  try {
+    if (served !== undefined) await untilEither(served.promise, signal)
+    signal.throwIfAborted()
+    // No reset follows: it would throw away what the requester has not read yet.
+    await framed.stream.close({ signal })
+  } catch (cause) {
+    framed.abort(new InferenceError('hung-up', 'the provider stops', { cause }))
+  }
+}
+
+function untilEither(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => {
+    const end = () => {
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    signal.addEventListener('abort', end)
+    promise.then(end, end)
+  })
 }
 
 /** Serves one request; false when the requester wants nothing more of this stream. */
 async function serveRequest(components: InferenceServerComponents, session: Session): Promise<boolean> {
-  const { framed, remotePeer, budget, clock } = session
-  const message = await readRequest(framed)
+  const message = await readRequest(session.framed)
   if (message === undefined) return false
+  session.served = Promise.withResolvers()
+  try {
+    await serveMessage(components, session, message)
+    return true
+  } finally {
+    session.served.resolve()
+    session.served = undefined
+  }
+}
+
+async function serveMessage(
+  components: InferenceServerComponents,
+  session: Session,
+  message: RequestMessage,
+): Promise<void> {
+  const { framed, remotePeer, budget, clock } = session
   const opened = openHeader(message, remotePeer)
   const refusal =
     'code' in opened ? opened : (components.admit?.(opened) ?? budget.reserve(remotePeer, message.inputBytes))
@@ -113,7 +159,7 @@ async function serveRequest(components: InferenceServerComponents, session: Sess
   if (refusal !== undefined) {
     await send(session, { kind: 'refused', ...refusal })
     await framed.discardBytes(message.inputBytes)
-    return true
+    return
   }
   const header = opened as InferenceHeader
   try {
@@ -123,7 +169,6 @@ async function serveRequest(components: InferenceServerComponents, session: Sess
     const answer = await handle(components, session, { ...header, salt: message.salt, inputs })
     if (answer === undefined) throw new InferenceError('hung-up', 'the requester is gone')
     await send(session, answer, header.jobCommitment)
-    return true
   } finally {
     budget.release(remotePeer, message.inputBytes)
   }

@@ -22,6 +22,8 @@ export const DESCRIPTIONS_MAX = 64
 export const DIGEST_SLICE_BYTES = 262_144
 /** Time for running work when a node stops. */
 export const DRAIN_DEFAULT_MS = 10_000
+/** After that, for the last answers to leave: 8 MB at 32 Mbit/s. */
+export const FLUSH_MS = 2_000
 /** How much a provider's clock may differ from a requester's before a job counts as expired. */
 export const CLOCK_SKEW_MAX_MS = 5 * 60_000
 /** Each model is a process; a volunteer's machine is not a data centre. */

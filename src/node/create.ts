@@ -14,7 +14,7 @@ import { createRequester } from '../requester/index.ts'
 import { createRandom } from '../routing/index.ts'
 import { now } from './clock.ts'
 import type { NodeConfig } from './config.ts'
-import { DRAIN_DEFAULT_MS } from './constants.ts'
+import { DRAIN_DEFAULT_MS, FLUSH_MS } from './constants.ts'
 import { createDescriber } from './describing.ts'
 import { createFinder } from './finding.ts'
 import { NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
@@ -185,7 +185,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     stopping.abort()
     requester.stop()
     finder.stop()
-    await inferenceServer.stop()
+    await inferenceServer.stop(Math.min(drainMs, FLUSH_MS))
     await filesServer.stop()
     client.close()
     await mesh.stop()
