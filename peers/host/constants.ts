@@ -33,10 +33,11 @@ export const KEEP_ALIVE_INTERVAL_MS = 30_000
 /** Streams of all protocols that one peer may hold open on one connection. */
 export const STREAMS_PER_CONNECTION_MAX = 256
 /**
- * What a peer may send before we have read. It starts at its maximum, since 600 KB of input would otherwise wait for
- * window updates; the maximum stays below the read buffer (4 MiB), or a paused reader would be reset.
+ * What a peer may send before we have read grows to this from yamux's 256 KiB. The beginning is fixed by the
+ * specification: whoever assumes more is cut off by every other implementation. The maximum stays below the read buffer
+ * (4 MiB), or a paused reader would be reset.
  */
-export const STREAM_WINDOW_BYTES = 1 << 20
+export const STREAM_WINDOW_BYTES_MAX = 1 << 20
 export const STREAM_READ_BUFFER_BYTES_MAX = 4 << 20
 /** Unbounded by default. A writer that waits for `drain` never comes near it; one that does not is reset. */
 export const STREAM_WRITE_BUFFER_BYTES_MAX = 64 << 20

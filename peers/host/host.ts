@@ -24,12 +24,13 @@ import {
   PING_TIMEOUT_MIN_MS,
   SELF_QUERY_INTERVAL_MS,
   STREAM_READ_BUFFER_BYTES_MAX,
-  STREAM_WINDOW_BYTES,
+  STREAM_WINDOW_BYTES_MAX,
   STREAM_WRITE_BUFFER_BYTES_MAX,
   STREAMS_PER_CONNECTION_MAX,
 } from './constants.ts'
 import { Demerits } from './demerits.ts'
 import { HostError } from './errors.ts'
+import { withFewWrites } from './few-writes.ts'
 import { createGossip } from './gossip.ts'
 import { createNeighbours } from './neighbours.ts'
 
@@ -91,7 +92,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     // 1.4 ms (noise 2.2). Its handshake costs more (12 ms against 5), but connections live long. Noise stays for
     // libp2p implementations without TLS.
     connectionEncrypters: [tls(), noise()],
-    streamMuxers: [yamux(YAMUX)],
+    streamMuxers: [() => withFewWrites(yamux(YAMUX)())],
     connectionManager: {
       maxConnections: CONNECTIONS_MAX,
       inboundConnectionThreshold: INBOUND_CONNECTIONS_PER_HOST_PER_SECOND,
@@ -135,8 +136,7 @@ const YAMUX = {
   maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
   maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
   streamOptions: {
-    initialStreamWindowSize: STREAM_WINDOW_BYTES,
-    maxStreamWindowSize: STREAM_WINDOW_BYTES,
+    maxStreamWindowSize: STREAM_WINDOW_BYTES_MAX,
     maxReadBufferLength: STREAM_READ_BUFFER_BYTES_MAX,
     maxWriteBufferLength: STREAM_WRITE_BUFFER_BYTES_MAX,
   },
