@@ -1,6 +1,6 @@
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { type Clock, encodeFrame, FramedStream, FramingError, SYSTEM_CLOCK } from '../framing/index.ts'
-import { type Job, openJob, ReceiptError } from '../receipt/index.ts'
+import { type Job, ReceiptError, readJob } from '../receipt/index.ts'
 import { createInputBudget, type InputBudget } from './budget.ts'
 import {
   ANSWER_MS,
@@ -18,9 +18,12 @@ import { decodeRequest, encodeReply, type Refusal, type RequestMessage } from '.
 
 /** What is known of a request before its inputs are taken. */
 export interface InferenceHeader {
-  /** Peer id of who asks; it is the one that signed the job. */
+  /** Peer id of who asks: the connection proved it, and the job names it as its requester. */
   readonly remotePeer: string
-  /** Its signature was verified. */
+  /**
+   * Well formed; its signature is verified only once the handler has begun, and before anything is answered. What a
+   * handler begins may thus turn out to be for nothing: its signal is aborted then.
+   */
   readonly job: Job
   readonly jobCommitment: Uint8Array
   readonly inputBytes: number
@@ -161,12 +164,13 @@ async function serveMessage(
     await framed.discardBytes(message.inputBytes)
     return
   }
-  const header = opened as InferenceHeader
+  const { verifySignature, ...header } = opened as ReadHeader
   try {
     // Not zeroed: every byte is written before anyone sees it.
     const inputs = new Uint8Array(Buffer.allocUnsafeSlow(message.inputBytes).buffer)
     await framed.readBytes(inputs)
-    const answer = await handle(components, session, { ...header, salt: message.salt, inputs })
+    const request = { ...header, salt: message.salt, inputs }
+    const answer = await handle(components, session, request, verifySignature)
     if (answer === undefined) throw new InferenceError('hung-up', 'the requester is gone')
     await send(session, answer, header.jobCommitment)
   } finally {
@@ -187,17 +191,21 @@ async function readRequest(framed: FramedStream): Promise<RequestMessage | undef
   return decodeRequest(frame)
 }
 
-function openHeader(message: RequestMessage, remotePeer: string): InferenceHeader | Refusal {
+interface ReadHeader extends InferenceHeader {
+  verifySignature(): void
+}
+
+function openHeader(message: RequestMessage, remotePeer: string): ReadHeader | Refusal {
   const invalid = (why: string): Refusal => ({ code: 'invalid-job', message: why, retryAfterMs: 0 })
   try {
-    const { job, commitment } = openJob(message.job)
+    const { job, commitment, verifySignature } = readJob(message.job)
     if (job.requester !== remotePeer)
-      return invalid(`the job is signed by ${job.requester}, but ${remotePeer} asks`)
+      return invalid(`the job names ${job.requester} as its requester, but ${remotePeer} asks`)
     if (job.inputBytes !== message.inputBytes) {
       return invalid(`the job states ${job.inputBytes} bytes of inputs, the request ${message.inputBytes}`)
     }
     const { inputBytes, timeoutMs } = message
-    return { remotePeer, job, jobCommitment: commitment, inputBytes, timeoutMs }
+    return { remotePeer, job, jobCommitment: commitment, inputBytes, timeoutMs, verifySignature }
   } catch (error) {
     if (!(error instanceof ReceiptError)) throw error
     return invalid(`the job cannot be accepted: ${error.message}`)
@@ -209,13 +217,24 @@ async function handle(
   { handler, onError }: InferenceServerComponents,
   { framed, remotePeer }: Session,
   request: IncomingInference,
+  verifySignature: () => void,
 ): Promise<InferenceAnswer | undefined> {
   const controller = new AbortController()
   const onClose = () => controller.abort(new InferenceError('hung-up', 'the requester cancelled or is gone'))
   framed.stream.addEventListener('close', onClose)
   if (framed.stream.status !== 'open') onClose()
   try {
-    const answer = await handler(request, controller.signal)
+    // Verifying takes as long as a small model: it runs here while the model runs in its own process.
+    const answering = handler(request, controller.signal)
+    const forged = forgery(verifySignature)
+    if (forged !== undefined) {
+      controller.abort(forged)
+      // Whatever becomes of it, nobody hears it.
+      answering.catch(() => undefined)
+      onError?.(remotePeer, forged)
+      return { kind: 'refused', code: 'invalid-job', message: forged.message, retryAfterMs: 0 }
+    }
+    const answer = await answering
     return controller.signal.aborted ? undefined : answer
   } catch (thrown) {
     if (controller.signal.aborted) return undefined
@@ -223,6 +242,17 @@ async function handle(
     return { kind: 'refused', code: 'failed', message: 'the provider failed at this job', retryAfterMs: 0 }
   } finally {
     framed.stream.removeEventListener('close', onClose)
+  }
+}
+
+/** Why the job cannot be accepted; undefined when its signature is good. */
+function forgery(verifySignature: () => void): ReceiptError | undefined {
+  try {
+    verifySignature()
+    return undefined
+  } catch (error) {
+    if (error instanceof ReceiptError) return error
+    throw error
   }
 }
 

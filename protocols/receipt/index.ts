@@ -15,7 +15,16 @@ export {
   SEALED_RECEIPT_BYTES_MAX,
 } from './constants.ts'
 export { ReceiptError, type ReceiptErrorCode } from './errors.ts'
-export { type Job, jobCommitment, openJob, type Policy, type SealedJob, sealJob } from './job.ts'
+export {
+  type Job,
+  jobCommitment,
+  openJob,
+  type Policy,
+  type ReadJob,
+  readJob,
+  type SealedJob,
+  sealJob,
+} from './job.ts'
 export {
   type ExpectedReceipt,
   NO_STEPS_DIGEST,

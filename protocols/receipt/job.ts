@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Lane } from '../../models/runtime/index.ts'
 import { DIGEST_BYTES, PAYLOAD_BYTES_MAX } from '../../models/tensor/index.ts'
 import { MessageReader, MessageWriter } from '../codec/index.ts'
-import { openEnvelope, PUBLIC_KEY_BYTES, peerIdOfKey, type Signer, sealEnvelope } from '../envelope/index.ts'
+import { PUBLIC_KEY_BYTES, peerIdOfKey, readEnvelope, type Signer, sealEnvelope } from '../envelope/index.ts'
 import {
   CID_BYTES_MAX,
   JOB_BYTES_MAX,
@@ -69,13 +69,32 @@ export function sealJob(signer: Signer, terms: Omit<Job, 'requester'>): SealedJo
  * into `envelope`.
  */
 export function openJob(envelope: Uint8Array): SealedJob {
+  const { verifySignature, ...job } = readJob(envelope)
+  verifySignature()
+  return job
+}
+
+/** A job whose signature is still to be verified: until then all of it is a claim. */
+export interface ReadJob extends SealedJob {
+  /** Throws ReceiptError `bad-signature`. */
+  verifySignature(): void
+}
+
+/** As `openJob`, but leaves it to the caller when the signature is verified. Throws ReceiptError. */
+export function readJob(envelope: Uint8Array): ReadJob {
   return asReceiptErrors(() => {
-    const { peerId, publicKey, payload } = openEnvelope(envelope, JOB_DOMAIN, JOB_TYPE)
+    const { peerId, publicKey, payload, verifySignature } = readEnvelope(envelope, JOB_DOMAIN, JOB_TYPE)
     const { job, requesterKey } = decodeJob(payload)
     if (Buffer.compare(publicKey, requesterKey) !== 0) {
       throw new ReceiptError('wrong-key', `${peerId} signed a job that names another requester`)
     }
-    return { envelope, payload, job, commitment: jobCommitment(payload) }
+    return {
+      envelope,
+      payload,
+      job,
+      commitment: jobCommitment(payload),
+      verifySignature: () => asReceiptErrors(verifySignature),
+    }
   })
 }
 

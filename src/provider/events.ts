@@ -1,4 +1,4 @@
-/** One request as it lies before the provider: its job signature was verified before this event was made. */
+/** One request as it lies before the provider. Its signature is verified meanwhile; if it is bad, `cancelled` follows at once. */
 export interface ProviderRequest {
   /** Names this request on this node; two requests may ask for the same job. */
   readonly requestId: string
