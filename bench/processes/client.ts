@@ -1,3 +1,4 @@
+import { prepareHeap } from '../../src/node/heap.ts'
 import { type Checker, createChecker, type Load, runLoad } from '../load.ts'
 import { floats } from '../session.ts'
 import { openDirect } from '../targets/direct.ts'
@@ -15,6 +16,9 @@ export type ClientRequest =
   | { readonly type: 'expect'; readonly answers: readonly Uint8Array[] }
   /** One window, answered by `Window`. */
   | { readonly type: 'load'; readonly load: Load }
+
+// The same for every target, the baselines included.
+prepareHeap()
 
 const wire = createWireCounter()
 let target: Target | undefined

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { setDefaultHighWaterMark } from 'node:stream'
 import { fastify } from 'fastify'
+import { prepareHeap } from '../../src/node/heap.ts'
 import { DIGEST_HEADER, HOST, PATH, SHAPE_HEADER } from '../protocol.ts'
 import { createSession, type Session } from '../session.ts'
 import type { Workload } from '../workloads.ts'
@@ -27,6 +28,9 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024
  * feeds it, which ends the connection with "Parse Error: Paused". A third of the requests for 1 MB answers failed.
  */
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
+
+// The same for every target, the baselines included.
+prepareHeap()
 
 let close: () => Promise<void> = async () => {}
 

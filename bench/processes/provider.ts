@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path'
 import { importPackageModel } from '../../models/source/index.ts'
 import { openModelStore } from '../../models/store/index.ts'
-import { createLog, createNode, type VerimeshNode } from '../../src/node/index.ts'
+import { createLog, createNode, prepareHeap, type VerimeshNode } from '../../src/node/index.ts'
 import type { Workload } from '../workloads.ts'
 import { serveParent } from './channel.ts'
 
@@ -26,6 +26,7 @@ export interface ProvidersRequest {
   readonly model: string
 }
 
+prepareHeap()
 let node: VerimeshNode | undefined
 
 serveParent<ProvideRequest | ProvidersRequest>(

@@ -45,11 +45,13 @@ export function encodeTensors(tensors: readonly Tensor[]): Uint8Array {
   for (const { tensor } of entries) total += aligned(tensor.data.byteLength)
   if (total > PAYLOAD_BYTES_MAX) tooLarge(total)
 
-  const out = new Uint8Array(total)
+  // Not zeroed: every byte is written below, padding included.
+  const out = new Uint8Array(Buffer.allocUnsafeSlow(total).buffer)
   const view = new DataView(out.buffer)
   view.setUint32(0, MAGIC, true)
   view.setUint32(4, entries.length, true)
   view.setUint32(8, headerBytes, true)
+  view.setUint32(12, 0, true)
   let at = FIXED_BYTES
   let dataAt = headerBytes
   for (const { tensor, name } of entries) {
@@ -65,8 +67,11 @@ export function encodeTensors(tensors: readonly Tensor[]): Uint8Array {
     out.set(name, at)
     at += name.byteLength
     out.set(tensor.data, dataAt)
+    const dataEnd = dataAt + tensor.data.byteLength
     dataAt += aligned(tensor.data.byteLength)
+    out.fill(0, dataEnd, dataAt)
   }
+  out.fill(0, at, headerBytes)
   return out
 }
 

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { VERSION } from '../node/index.ts'
+import { prepareHeap, VERSION } from '../node/index.ts'
 import { reportFailure } from './failure.ts'
 import { addInferCommand } from './infer.ts'
 import { addModelsCommands } from './models.ts'
@@ -10,6 +10,7 @@ import { addStartCommand } from './start.ts'
 import { addStatusCommands } from './status.ts'
 import { createTerminal } from './terminal.ts'
 
+prepareHeap()
 const terminal = createTerminal()
 const dataDirectory = defaultDataDirectory()
 const program = new Command('verimesh')

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { decodeImage, type RgbImage } from '../../models/task/index.ts'
-import { createNode, silentLog, type VerimeshNode } from '../node/index.ts'
+import { createNode, prepareHeap, silentLog, type VerimeshNode } from '../node/index.ts'
 import {
   ArgumentsError,
   DEMO_HELP,
@@ -31,6 +31,7 @@ const CHARACTER_ERROR_RATE_MAX = 0.02
 const MESH_TIMEOUT_MS = 15_000
 const MESH_POLL_MS = 50
 
+prepareHeap()
 const stop = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => stop.abort(new Error('interrupted')))

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 
 export interface ProviderProcess {
   readonly peerId: string
@@ -42,7 +43,7 @@ export async function startProvider(options: ProviderStart): Promise<ProviderPro
   const child = spawn(
     process.execPath,
     [
-      entry.pathname,
+      fileURLToPath(entry),
       ...[
         '--listen',
         '/ip4/127.0.0.1/tcp/0',

@@ -9,10 +9,11 @@ import type { ModelRuntime } from '../../models/runtime/index.ts'
 import { openModelStore } from '../../models/store/index.ts'
 import { parseDictionary } from '../../models/task/index.ts'
 import { createLyingRuntime, substituteCharacters } from '../adversary/index.ts'
-import { createLog, createNode } from '../node/index.ts'
+import { createLog, createNode, prepareHeap } from '../node/index.ts'
 import { importDemoModels } from './models.ts'
 import type { ReadyLine } from './processes.ts'
 
+prepareHeap()
 const { values } = parseArgs({
   options: {
     listen: { type: 'string', multiple: true, default: [] },

@@ -1,5 +1,6 @@
 export type { NodeConfig } from './config.ts'
 export { createNode } from './create.ts'
+export { prepareHeap } from './heap.ts'
 export { createLog, type Log, type LogFields, type LogLevel, silentLog } from './log.ts'
 export {
   type ClosedJob,

@@ -33,10 +33,11 @@ export interface JobTerms {
 /** Draws nonce and salt, digests the inputs and signs. */
 export async function newJob(terms: JobTerms): Promise<SignedJob> {
   const { signer, inputs, tau, replicas, quorum } = terms
-  const salt = randomBytes(SALT_BYTES)
+  const drawn = randomBytes(SALT_BYTES + JOB_NONCE_BYTES)
+  const salt = drawn.subarray(0, SALT_BYTES)
   const inputDigest = await terms.digest(salt, inputs)
   const { envelope, commitment } = sealJob(signer, {
-    nonce: randomBytes(JOB_NONCE_BYTES),
+    nonce: drawn.subarray(SALT_BYTES),
     model: terms.model,
     lane: 'native',
     policy: { replicas, quorum },
