@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { lstat } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
+import { resolve } from 'node:path'
 import { decodeManifest, encodeManifest, type Manifest } from '../../models/manifest/index.ts'
 import { decodeTensors, encodeTensors } from '../../models/tensor/index.ts'
 import type {
@@ -17,6 +18,7 @@ import { ControlError } from './errors.ts'
 import {
   type DescriptionJson,
   decodeMessages,
+  type ErrorJson,
   encodeMessage,
   type JobMessage,
   NO_OUTPUTS,
@@ -65,8 +67,10 @@ export async function connectControl(dataDirectory: string): Promise<ControlClie
 }
 
 async function submit(path: string, job: SubmitRequest): Promise<JobResult> {
-  const { inputs, signal, onProgress, ...rest } = job
-  const body = encodeMessage({ type: 'submit', ...rest }, encodeTensors(inputs))
+  const { inputs, signal, onProgress, bundleDirectory, ...rest } = job
+  // The node has a working directory of its own.
+  const place = bundleDirectory === undefined ? {} : { bundleDirectory: resolve(bundleDirectory) }
+  const body = encodeMessage({ type: 'submit', ...rest, ...place }, encodeTensors(inputs))
   const response = await open(path, 'POST', '/jobs', body, signal)
   if (response.statusCode !== 200) throw await failure(response)
   const messages = decodeMessages<JobMessage>(response)
@@ -146,7 +150,7 @@ async function open(
     const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
     return response
   } catch (cause) {
-    if (signal?.aborted) throw signal.reason
+    if (signal?.aborted && !isTimeout(signal.reason)) throw signal.reason
     const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
     if (code === 'ECONNREFUSED' || code === 'ENOENT') {
       throw new ControlError('not-running', 'no node runs on this data directory', { cause })
@@ -155,11 +159,11 @@ async function open(
   }
 }
 
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof Error && reason.name === 'TimeoutError'
+}
+
 async function failure(response: IncomingMessage): Promise<Error> {
-  const { name, code, message } = (await readJson(response)) as {
-    name: string
-    code: string
-    message: string
-  }
-  return Object.assign(new Error(message), { name, code })
+  const { name, code, message, failure } = (await readJson(response)) as ErrorJson
+  return failure === undefined ? Object.assign(new Error(message), { name, code }) : new JobError(failure)
 }

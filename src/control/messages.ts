@@ -111,6 +111,15 @@ export async function readJson(source: AsyncIterable<Uint8Array>): Promise<unkno
   return parse(Buffer.concat(chunks))
 }
 
+/** An error as JSON, whatever was asked. */
+export interface ErrorJson {
+  readonly name: string
+  readonly code: string
+  readonly message: string
+  /** Of a JobError. */
+  readonly failure?: JobFailure
+}
+
 /** A described model as JSON: its files in base64. */
 export interface DescriptionJson {
   readonly cid: string

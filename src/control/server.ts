@@ -9,6 +9,7 @@ import { ControlError } from './errors.ts'
 import {
   type DescriptionJson,
   decodeMessages,
+  type ErrorJson,
   encodeMessage,
   type JobMessage,
   readJson,
@@ -85,6 +86,8 @@ async function runJob(node: VerimeshNode, request: IncomingMessage, response: Se
   const first = await decodeMessages<SubmitMessage>(request).next()
   if (first.done) throw new ControlError('malformed', 'a job needs a message')
   const { json, binary } = first.value
+  if (json?.type !== 'submit' || typeof json.model !== 'string')
+    throw new ControlError('malformed', 'a job needs a "model"')
   const send = (message: JobMessage, payload?: Uint8Array): void => {
     for (const part of encodeMessage(message, payload)) response.write(part)
   }
@@ -125,10 +128,13 @@ async function runJob(node: VerimeshNode, request: IncomingMessage, response: Se
 /** Fires when the asker goes away before its answer is complete. */
 function hangUpSignal(response: ServerResponse): AbortSignal {
   const controller = new AbortController()
-  response.once('close', () => {
+  const closed = (): void => {
     if (!response.writableFinished)
       controller.abort(new ControlError('failed', 'the command that asked went away'))
-  })
+  }
+  // It may have gone while its question was read.
+  if (response.destroyed) closed()
+  else response.once('close', closed)
   return controller.signal
 }
 
@@ -158,8 +164,9 @@ function sendJson(response: ServerResponse, status: number, body: unknown): void
   response.end(JSON.stringify(body))
 }
 
-function errorJson(error: unknown): { name: string; code: string; message: string } {
+function errorJson(error: unknown): ErrorJson {
   const { name, message } = error instanceof Error ? error : new Error(String(error))
+  if (error instanceof JobError) return { name, code: error.failure.code, message, failure: error.failure }
   const code =
     error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'failed'
   return { name, code, message }
