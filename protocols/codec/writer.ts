@@ -7,7 +7,9 @@ import { BYTES, FIXED64, VARINT } from './wire.ts'
  * out. It checks only what the wire cannot hold; a module checks its own limits by decoding what it encoded.
  */
 export class MessageWriter {
-  readonly #writer = new BinaryWriter()
+  #writer = new BinaryWriter()
+  /** What was written before a large value, and that value itself, in order. */
+  readonly #parts: Uint8Array[] = []
 
   uint(field: number, value: number): this {
     if (!Number.isSafeInteger(value) || value < 0) {
@@ -33,7 +35,15 @@ export class MessageWriter {
   }
 
   bytes(field: number, value: Uint8Array): this {
-    if (value.byteLength > 0) this.#writer.uint32((field << 3) | BYTES).bytes(value)
+    if (value.byteLength === 0) return this
+    this.#writer.uint32((field << 3) | BYTES)
+    if (value.byteLength < APART_BYTES_MIN) {
+      this.#writer.bytes(value)
+      return this
+    }
+    this.#writer.uint32(value.byteLength)
+    this.#parts.push(this.#writer.finish(), value)
+    this.#writer = new BinaryWriter()
     return this
   }
 
@@ -61,6 +71,22 @@ export class MessageWriter {
   }
 
   finish(): Uint8Array {
-    return this.#writer.finish()
+    const last = this.#writer.finish()
+    return this.#parts.length === 0 ? last : join([...this.#parts, last])
   }
+}
+
+/** The library's writer grows its buffer by copying all of it; a payload of megabytes is copied once, at the end. */
+const APART_BYTES_MIN = 16_384
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const total = parts.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  // Not zeroed: every byte is written below.
+  const joined = new Uint8Array(Buffer.allocUnsafeSlow(total).buffer)
+  let at = 0
+  for (const part of parts) {
+    joined.set(part, at)
+    at += part.byteLength
+  }
+  return joined
 }

@@ -1,5 +1,5 @@
 /** A frame is one write, and credit is returned when half of the window is used: counted on real connections. */
-import type { Stream } from '@libp2p/interface'
+import type { Stream, StreamMuxerFactory } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
@@ -85,7 +85,7 @@ async function start(few: boolean, listen: string[]): Promise<Counted> {
   const muxer = () => {
     const plain = yamux({ streamOptions: { maxStreamWindowSize: 1 << 20 } })()
     const factory = few ? withFewWrites(plain) : plain
-    const counting: typeof plain = {
+    const counting: StreamMuxerFactory = {
       protocol: plain.protocol,
       createStreamMuxer(connection) {
         const send = connection.send.bind(connection)

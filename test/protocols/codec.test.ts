@@ -1,3 +1,4 @@
+import { BinaryWriter } from '@bufbuild/protobuf/wire'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -128,6 +129,16 @@ test('refuses to write what the wire does not hold', () => {
   assert.throws(() => new MessageWriter().text(1, '\ud800'), isCodecError)
   assert.throws(() => new MessageWriter().repeatedBytes(1, [new Uint8Array(0)]), isCodecError)
   assert.throws(() => new MessageWriter().repeatedText(1, ['']), isCodecError)
+})
+
+test('a large value is encoded as a small one is', () => {
+  for (const bytes of [16_383, 16_384, 70_000]) {
+    const value = Uint8Array.from({ length: bytes }, (_, index) => index)
+    const message = new MessageWriter().uint(1, 7).bytes(2, value).bytes(3, value).text(4, 'end').finish()
+    const plain = new BinaryWriter()
+    plain.uint32(8).uint32(7).uint32(18).bytes(value).uint32(26).bytes(value).uint32(34).string('end')
+    assert.is(Buffer.compare(message, plain.finish()), 0, `${bytes} bytes`)
+  }
 })
 
 test.run()
