@@ -265,24 +265,24 @@ test('bytes that are no question are refused, and the next question is answered'
     bytes.writeUInt32LE(binary, 4)
     return bytes
   }
-  const refused: [what: string, path: string, body: Uint8Array][] = [
-    ['nothing', '/jobs', Buffer.alloc(0)],
-    ['half a header', '/jobs', Buffer.alloc(5)],
-    ['a message without its end', '/jobs', message().subarray(0, -3)],
-    ['a JSON part of 4 GB', '/jobs', header(0xffff_ffff, 0)],
-    ['a binary part of 4 GB', '/jobs', header(2, 0xffff_ffff)],
-    ['JSON that is none', '/jobs', Buffer.concat([header(2, 0), Buffer.from('{]')])],
-    ['a job without a model', '/jobs', Buffer.concat([header(2, 0), Buffer.from('{}')])],
-    ['a job that is null', '/jobs', Buffer.concat([header(4, 0), Buffer.from('null')])],
-    ['tensors that are none', '/jobs', message(new Uint8Array(64).fill(0xff))],
-    ['a description of nothing', '/describe', Buffer.from('{}')],
-    ['a description of null', '/describe', Buffer.from('null')],
-    ['no JSON', '/describe', Buffer.from('bafy')],
-    ['a question that nobody knows', '/shutdown', Buffer.from('{}')],
+  const refused: [what: RegExp, path: string, body: Uint8Array][] = [
+    [/a job needs a message/, '/jobs', Buffer.alloc(0)],
+    [/in the middle of a message/, '/jobs', Buffer.alloc(5)],
+    [/in the middle of a message/, '/jobs', message().subarray(0, -3)],
+    [/too long/, '/jobs', header(0xffff_ffff, 0)],
+    [/too long/, '/jobs', header(2, 0xffff_ffff)],
+    [/not JSON/, '/jobs', Buffer.concat([header(2, 0), Buffer.from('{]')])],
+    [/a job needs a ..model/, '/jobs', Buffer.concat([header(2, 0), Buffer.from('{}')])],
+    [/a job needs a ..model/, '/jobs', Buffer.concat([header(4, 0), Buffer.from('null')])],
+    [/"type":"error".*TensorError/, '/jobs', message(new Uint8Array(64).fill(0xff))],
+    [/a description needs a ..cid/, '/describe', Buffer.from('{}')],
+    [/"message"/, '/describe', Buffer.from('null')],
+    [/not JSON/, '/describe', Buffer.from('bafy')],
+    [/no such question/, '/shutdown', Buffer.from('{}')],
   ]
   for (const [what, path, body] of refused) {
-    const { status, text } = await answerTo(server.path, path, body)
-    assert.ok(status >= 400 || text.includes('"type":"error"'), `${what}: ${status} ${text}`)
+    const text = await answerTo(server.path, path, body)
+    assert.match(text, what)
   }
   // And what is not even HTTP.
   const socket = connect(server.path)
@@ -309,7 +309,7 @@ async function answerTo(socketPath: string, path: string, body: Uint8Array) {
   const [response] = await once(post(socketPath, path, body), 'response')
   let text = ''
   for await (const chunk of response) text += String(chunk)
-  return { status: response.statusCode as number, text }
+  return text
 }
 
 /** Leaves a socket at `path` to which nobody listens, as a node does that is killed. */
