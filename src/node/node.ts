@@ -16,7 +16,10 @@ export interface VerimeshNode {
   describe(cid: string, signal?: AbortSignal): Promise<DescribedModel>
   status(): NodeStatus
   peers(): PeerStatus[]
-  /** Refuses new work, finishes (up to `drainMs`) what runs, leaves the mesh. Idempotent. */
+  /**
+   * Refuses new work, finishes (up to `drainMs`) what runs, leaves the mesh. Idempotent; with a `drainMs` of 0 it also
+   * ends the draining that an earlier call began.
+   */
   stop(options?: { drainMs?: number }): Promise<void>
 }
 

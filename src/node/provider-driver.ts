@@ -34,8 +34,8 @@ export interface ProviderDriver {
   /** What the inference server asks with a whole request. */
   answer(request: IncomingInference, signal: AbortSignal): Promise<InferenceAnswer>
   models(): ProvidedModel[]
-  /** Hands back what waits, finishes what runs, closes the runtimes. */
-  stop(drainMs: number): Promise<void>
+  /** Hands back what waits, finishes what runs (until `drainMs` have passed or `hurry` fires), closes the runtimes. */
+  stop(drainMs: number, hurry?: AbortSignal): Promise<void>
 }
 
 export interface ProviderComponents {
@@ -325,12 +325,13 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
         backingOff,
       })),
 
-    async stop(drainMs) {
+    async stop(drainMs, hurry) {
       stopping = true
       post({ type: 'draining' })
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, drainMs)
+        hurry?.addEventListener('abort', () => resolve(), { once: true })
       })
       await Promise.race([drained.promise, late])
       clearTimeout(timer)
