@@ -45,7 +45,7 @@ export function printOutcome(outcome: DemoOutcome): void {
     process.stdout.write(`${line}\n`)
   }
   print()
-  for (const line of outcome.text.split('\n')) print(`  ${line}`)
+  for (const line of outcome.text.split('\n')) print(`  ${line}`.trimEnd())
   print()
   if (outcome.liarsReading.length > 0) {
     print('What the outvoted read instead (- theirs, + accepted):')
@@ -71,8 +71,7 @@ export function printOutcome(outcome: DemoOutcome): void {
   print(`The mesh took ${seconds(outcome.meshMs)}, the whole demo ${seconds(outcome.elapsedMs)}.`)
   print()
   print(`Receipts: ${outcome.receipts}`)
-  const [first] = outcome.jobs
-  if (first !== undefined) print('Check one: npm run verimesh -- receipt verify FILE')
+  print('Check one: npm run verimesh -- receipt verify FILE')
 }
 
 function printProviders({ providers, jobs }: DemoOutcome, print: (line?: string) => void): void {

@@ -17,7 +17,7 @@ import type { NodeConfig } from './config.ts'
 import { DRAIN_DEFAULT_MS, FLUSH_MS } from './constants.ts'
 import { createDescriber } from './describing.ts'
 import { createFinder } from './finding.ts'
-import { NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
+import { JobError, NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
 import { createProviderDriver } from './provider-driver.ts'
 import { createRequesterDriver } from './requester-driver.ts'
 import { VERSION } from './version.ts'
@@ -197,8 +197,14 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     multiaddrs: () => host.getMultiaddrs().map(String),
     provide,
     describe,
-    submit: async (request) =>
-      requester.submit(request, (await describe(request.model, request.signal)).manifest),
+    submit: async (request) => {
+      const { manifest } = await describe(request.model, request.signal)
+      try {
+        return await requester.submit(request, manifest)
+      } catch (error) {
+        throw provider.models().some(({ cid }) => cid === request.model) ? notOneself(error) : error
+      }
+    },
     status,
     peers: () =>
       book.peers(now()).map(({ peerId, addresses, connected, rttMs, models, results, disagreed }) => ({
@@ -216,4 +222,13 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       return stopped
     },
   }
+}
+
+/** A volunteer who tries its own node is told why that finds nobody. */
+function notOneself(error: unknown): unknown {
+  if (!(error instanceof JobError) || error.failure.code !== 'not-enough-providers') return error
+  return new JobError({
+    ...error.failure,
+    message: `${error.failure.message} This node provides the model itself, but does not count itself: its own word would check nothing.`,
+  })
 }
