@@ -2,12 +2,17 @@
 export const FRAME_HEAD_BYTES_MAX = 1024 * 1024
 /** Inputs or outputs of one execution that do not go through the slab: eight payloads of the largest size. */
 export const FRAME_TAIL_BYTES_MAX = 512 * 1024 * 1024
-/** Shared memory in each direction, per model. Containers often give 64 MiB to /dev/shm for everything. */
+/** Shared memory of one execution in each direction. Containers often give 64 MiB to /dev/shm for everything. */
 export const SLAB_BYTES = 4 * 1024 * 1024
 /** Below this a payload travels inline: one more system call costs more than copying through the socket's buffer does. */
 export const SLAB_PAYLOAD_BYTES_MIN = 16 * 1024
-/** Above this, digests of outputs follow in a frame of their own, so that reading and hashing overlap. */
-export const DIGEST_TRAILER_BYTES_MIN = 64 * 1024
+/** Below this a digest is made on the spot: handing it to another thread costs as much (16 us at 32 KB). */
+export const BACKGROUND_DIGEST_BYTES_MIN = 32 * 1024
+/**
+ * Executions that a process has at once: one that it runs, and one that lies ready, so that it need not wait for the
+ * node's thread in between. The slab has two places.
+ */
+export const HANDED_OVER_MAX = 2
 
 /** First wait after a crash, doubled with each further one. */
 export const BACKOFF_MS_MIN = 250

@@ -3,13 +3,14 @@
  *
  *     frame := headBytes:u32 tailBytes:u32 head:json tail
  *
- * Integers are little-endian; spaces fill the head to a multiple of 8 bytes. `head` is a HostRequestHead or HostReplyHead. The tail of an `execute` frame is every
- * payload that is not in the slab, then for each entry its salt and its digest; of an `executed` frame every payload that is
- * not in the slab, then (unless a `digests` frame follows) the digest of each good entry. Payloads come first since
- * they are multiples of 8 bytes: typed arrays can look straight into the tail.
+ * Integers are little-endian; spaces fill the head to a multiple of 8 bytes. `head` is a HostRequestHead or
+ * HostReplyHead. The tail of an `execute` and of an `executed` frame is every payload that is not in the slab. They are
+ * multiples of 8 bytes: typed arrays can look straight into the tail. The node may send an `execute` before the one
+ * before it was answered; answers come in order. Digests do not travel: the node makes them of what it sends and gets.
  */
 import type { Signature } from '../manifest/index.ts'
-import { FRAME_HEAD_BYTES_MAX, FRAME_TAIL_BYTES_MAX } from './constants.ts'
+import { allocatePayload } from '../tensor/index.ts'
+import { FRAME_HEAD_BYTES_MAX, FRAME_TAIL_BYTES_MAX, SLAB_PAYLOAD_BYTES_MIN } from './constants.ts'
 import type { RuntimeErrorCode } from './runtime.ts'
 
 export type HostRequestHead = LoadHead | ExecuteHead
@@ -31,7 +32,7 @@ export interface ExecuteHead {
   readonly entries: readonly PayloadPlace[]
 }
 
-/** Where a payload lies: at an offset of the sender's half of the slab, or inline (`slabAt` -1) in the tail. */
+/** Where a payload lies: at an offset of the slab (see `slabPlace`), or inline (`slabAt` -1) in the tail. */
 export interface PayloadPlace {
   readonly bytes: number
   readonly slabAt: number
@@ -41,14 +42,11 @@ export type HostReplyHead =
   | { readonly type: 'loaded' }
   | { readonly type: 'load-failed'; readonly message: string }
   | ExecutedHead
-  | { readonly type: 'digests'; readonly id: number }
 
 export interface ExecutedHead {
   readonly type: 'executed'
   readonly id: number
   readonly entries: readonly (GoodEntry | BadEntry)[]
-  /** Whether the digests come later, in a frame of their own. */
-  readonly digestsFollow: boolean
   /** Why entries that should have shared a batch were run one by one. */
   readonly note?: string
 }
@@ -104,7 +102,7 @@ export function createFrameReader(
   onFrame: (head: unknown, tail: Uint8Array) => void,
 ): (chunk: Uint8Array) => void {
   let stage: 'prefix' | 'head' | 'tail' = 'prefix'
-  let target = new Uint8Array(FRAME_PREFIX_BYTES)
+  let target: Uint8Array = new Uint8Array(FRAME_PREFIX_BYTES)
   let filled = 0
   let tailBytes = 0
   let head: unknown
@@ -130,9 +128,9 @@ export function createFrameReader(
       stage = 'head'
       target = new Uint8Array(lengths.headBytes)
     } else if (stage === 'head') {
-      head = JSON.parse(Buffer.from(target.buffer).toString('utf8'))
+      head = JSON.parse(Buffer.from(target.buffer, target.byteOffset, target.byteLength).toString('utf8'))
       stage = 'tail'
-      target = new Uint8Array(tailBytes)
+      target = tailBytes < SLAB_PAYLOAD_BYTES_MIN ? new Uint8Array(tailBytes) : allocatePayload(tailBytes)
     } else {
       const tail = target
       stage = 'prefix'

@@ -1,7 +1,7 @@
 import { readSync, writeSync } from 'node:fs'
 import { SLAB_BYTES } from './constants.ts'
 import { decodeFramePrefix, encodeFrame, FRAME_PREFIX_BYTES, type HostReplyHead } from './frames.ts'
-import { placeInSlab } from './slab.ts'
+import { placeInSlab, slabPlace } from './slab.ts'
 
 const SOCKET = 3
 const SLAB = 4
@@ -14,8 +14,8 @@ export interface HostChannel {
   read(): { readonly head: unknown; readonly tail: Uint8Array } | undefined
   write(head: HostReplyHead, tail?: readonly Uint8Array[]): void
   openSlab(): void
-  /** Where in this process's half of the slab `payload` now lies, or -1 when it must go inline. */
-  placeInSlab(payload: Uint8Array): number
+  /** Where in the slab's place for this execution's outputs a payload now lies, or -1 when it must go inline. */
+  placeInSlab(id: number, pieces: readonly Uint8Array[]): number
   takeFromSlab(at: number, bytes: number): Uint8Array
 }
 
@@ -23,7 +23,7 @@ export function createHostChannel(): HostChannel {
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
   let from = 0
   let until = 0
-  let slabFree = -1
+  let slabUsed = 0
   let slabTarget: Buffer | undefined
   let slabFilled = 0
 
@@ -65,7 +65,7 @@ export function createHostChannel(): HostChannel {
       if (headText === undefined) return undefined
       const tail = take(tailBytes)
       if (tail === undefined) return undefined
-      slabFree = slabFree === -1 ? -1 : SLAB_BYTES
+      slabUsed = 0
       slabFilled = 0
       return { head: JSON.parse(headText), tail: plain(tail) }
     },
@@ -77,13 +77,13 @@ export function createHostChannel(): HostChannel {
       else for (const piece of pieces) writeAll(piece)
     },
     openSlab() {
-      slabFree = SLAB_BYTES
       slabTarget = Buffer.allocUnsafeSlow(SLAB_BYTES)
     },
-    placeInSlab(payload) {
-      if (slabFree === -1) return -1
-      const at = placeInSlab(SLAB, payload, slabFree, 2 * SLAB_BYTES)
-      if (at !== -1) slabFree = at + payload.byteLength
+    placeInSlab(id, pieces) {
+      if (slabTarget === undefined) return -1
+      const { outputsAt } = slabPlace(id)
+      const at = placeInSlab(SLAB, pieces, outputsAt + slabUsed, outputsAt + SLAB_BYTES)
+      if (at !== -1) for (const piece of pieces) slabUsed += piece.byteLength
       return at
     },
     takeFromSlab(at, bytes) {

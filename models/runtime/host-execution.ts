@@ -1,13 +1,18 @@
 import { type Signature, verifyInputs } from '../manifest/index.ts'
-import { decodeTensors, digestTensors, encodeTensors, type Tensor } from '../tensor/index.ts'
-import { type Execution, RuntimeError } from './runtime.ts'
+import { decodeTensors, encodeTensorPieces, type Tensor } from '../tensor/index.ts'
+import { RuntimeError } from './runtime.ts'
 
 /** A loaded model: outputs by name for inputs by name. Throws what the engine throws. */
 export type RunModel = (inputs: readonly Tensor[]) => Promise<readonly Tensor[]>
 
-/** As `Executed`, but for the digest, which the process makes later. */
+/** As `ExecutionOutcome`, with the payload in pieces that follow one another and without a digest, which the node makes. */
 export type RawOutcome =
-  | { readonly ok: true; readonly outputs: Uint8Array; readonly batched: boolean; readonly serviceMs: number }
+  | {
+      readonly ok: true
+      readonly outputs: readonly Uint8Array[]
+      readonly batched: boolean
+      readonly serviceMs: number
+    }
   | { readonly ok: false; readonly error: RuntimeError }
 
 export interface BatchExecution {
@@ -25,16 +30,18 @@ export interface BatchModel {
 }
 
 /**
- * Checks the digest and the inputs of every entry, then runs the good ones: concatenated along the first dimension as
+ * Checks the inputs of every entry, each a canonical payload, then runs the good ones: concatenated along the first dimension as
  * one run where the model allows it, else one by one. Where one run fails or its outputs do not have one row for each
  * row of input, the entries are run alone, so that only the one at fault fails. Never rejects.
  */
-export async function executeBatch(model: BatchModel, batch: readonly Execution[]): Promise<BatchExecution> {
+export async function executeBatch(model: BatchModel, batch: readonly Uint8Array[]): Promise<BatchExecution> {
   const outcomes: (RawOutcome | undefined)[] = new Array(batch.length)
   const good: { index: number; inputs: readonly Tensor[] }[] = []
-  for (const [index, execution] of batch.entries()) {
+  for (const [index, payload] of batch.entries()) {
     try {
-      good.push({ index, inputs: verifyExecution(model.signature, execution) })
+      const inputs = decodeTensors(payload)
+      verifyInputs(model.signature, inputs)
+      good.push({ index, inputs })
     } catch (error) {
       outcomes[index] = { ok: false, error: toInputError(error) }
     }
@@ -54,25 +61,6 @@ export async function executeBatch(model: BatchModel, batch: readonly Execution[
   return note === undefined ? { outcomes: complete } : { outcomes: complete, note }
 }
 
-/**
- * Decodes and checks the inputs of one execution; without a signature only their digest and form. Throws RuntimeError `digest-mismatch`, or what decoding and
- * `verifyInputs` throw.
- */
-export function verifyExecution(signature: Signature | undefined, execution: Execution): readonly Tensor[] {
-  const digest = digestTensors(execution.salt, execution.inputs)
-  if (Buffer.compare(digest, execution.inputDigest) !== 0) {
-    const expected = Buffer.from(execution.inputDigest).toString('hex')
-    const given = Buffer.from(digest).toString('hex')
-    throw new RuntimeError(
-      'digest-mismatch',
-      `the inputs are not those that the job was signed for: expected digest ${expected}, these have ${given}`,
-    )
-  }
-  const tensors = decodeTensors(execution.inputs)
-  if (signature !== undefined) verifyInputs(signature, tensors)
-  return tensors
-}
-
 /** A RuntimeError as it is; anything else that a check threw is the requester's fault. */
 export function toInputError(error: unknown): RuntimeError {
   if (error instanceof RuntimeError) return error
@@ -84,7 +72,7 @@ async function runAlone(model: BatchModel, inputs: readonly Tensor[]): Promise<R
   try {
     const outputs = await model.run(inputs)
     const serviceMs = model.now() - startedAt
-    return { ok: true, outputs: encodeTensors(outputs), batched: false, serviceMs }
+    return { ok: true, outputs: encodeTensorPieces(outputs), batched: false, serviceMs }
   } catch (error) {
     const message = `the engine could not run the model on these inputs: ${messageOf(error)}`
     return { ok: false, error: new RuntimeError('run-failed', message, { cause: error }) }
@@ -117,7 +105,7 @@ async function runTogether(
     return rows.map((count) => {
       const part = outputs.map((output) => sliceRows(output, from, count))
       from += count
-      return { ok: true, outputs: encodeTensors(part), batched: true, serviceMs }
+      return { ok: true, outputs: encodeTensorPieces(part), batched: true, serviceMs }
     })
   } catch (error) {
     return `the shared run failed: ${messageOf(error)}`

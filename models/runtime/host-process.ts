@@ -5,19 +5,20 @@ import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { allocatePayload } from '../tensor/index.ts'
 import { LOG_LINE_CHARS_MAX, LOG_LINES_PER_SECOND_MAX, SLAB_BYTES } from './constants.ts'
+import type { UndigestedOutcome } from './digests.ts'
 import {
   createFrameReader,
-  type ExecutedHead,
   encodeFrame,
   type HostReplyHead,
   type LoadHead,
   type PayloadPlace,
 } from './frames.ts'
-import { type Execution, type ExecutionOutcome, RuntimeError } from './runtime.ts'
-import { openSlab, placeInSlab } from './slab.ts'
+import { type Execution, RuntimeError } from './runtime.ts'
+import { openSlab, placeInSlab, slabPlace } from './slab.ts'
 
-/** A model's process as its supervisor sees it. It has one execution at a time. */
+/** A model's process as its supervisor sees it. It runs one execution after the other and has two of them at most. */
 export interface HostProcess {
   readonly pid: number | undefined
   execute(id: number, batch: readonly Execution[]): void
@@ -29,7 +30,8 @@ export interface HostProcess {
 export interface HostEvents {
   onLoaded(): void
   onLoadFailed(message: string): void
-  onExecuted(id: number, outcomes: readonly ExecutionOutcome[], note: string | undefined): void
+  /** In the order in which they were handed over. What the execution had of the slab is free again. */
+  onExecuted(id: number, outcomes: readonly UndigestedOutcome[], note: string | undefined): void
   /** A line that the engine printed. */
   onLine(line: string): void
   /** Last event of this process; `reason` is for people. */
@@ -82,7 +84,6 @@ function connect(
   let ended = false
   let fault: string | undefined
   let lastLine = ''
-  let pending: { head: ExecutedHead; outputs: (Uint8Array | undefined)[] } | undefined
 
   const end = (reason: string) => {
     if (ended) return
@@ -133,52 +134,35 @@ function connect(
         return
       case 'executed': {
         let at = 0
-        const outputs = head.entries.map((entry) => {
-          if (!entry.ok) return undefined
-          if (entry.slabAt !== -1) return readSlab(slab, entry)
-          at += entry.bytes
-          return tail.subarray(at - entry.bytes, at)
+        const outcomes = head.entries.map((entry): UndigestedOutcome => {
+          if (!entry.ok) return { ok: false, error: new RuntimeError(entry.code, entry.message) }
+          const { bytes, slabAt, batched, serviceMs } = entry
+          if (slabAt === -1) at += bytes
+          const outputs = slabAt === -1 ? tail.subarray(at - bytes, at) : readSlab(slab, entry)
+          if (outputs.byteLength !== bytes) throw new Error('it sent fewer outputs than it says')
+          return { ok: true, outputs, batched, serviceMs }
         })
-        pending = { head, outputs }
-        if (!head.digestsFollow) finish(tail.subarray(at))
+        events.onExecuted(head.id, outcomes, head.note)
         return
       }
-      case 'digests':
-        finish(tail)
-        return
       default:
+        head satisfies never
         throw new Error('it sent a frame of an unknown type')
     }
-  }
-
-  function finish(digests: Uint8Array): void {
-    if (pending === undefined) throw new Error('it sent digests of nothing')
-    const { head, outputs } = pending
-    pending = undefined
-    let at = 0
-    const outcomes = head.entries.map((entry, index): ExecutionOutcome => {
-      if (!entry.ok) return { ok: false, error: new RuntimeError(entry.code, entry.message) }
-      at += 32
-      const { batched, serviceMs } = entry
-      const outputDigest = digests.slice(at - 32, at)
-      if (outputDigest.byteLength !== 32) throw new Error('it sent too few digests')
-      return { ok: true, value: { outputs: outputs[index]!, outputDigest, batched, serviceMs } }
-    })
-    events.onExecuted(head.id, outcomes, head.note)
   }
 
   return {
     pid: child.pid,
     execute(id, batch) {
-      let free = 0
+      const { inputsAt } = slabPlace(id)
+      let free = inputsAt
       const inline: Uint8Array[] = []
       const entries = batch.map(({ inputs }): PayloadPlace => {
-        const slabAt = slab === undefined ? -1 : placeInSlab(slab, inputs, free, SLAB_BYTES)
+        const slabAt = slab === undefined ? -1 : placeInSlab(slab, [inputs], free, inputsAt + SLAB_BYTES)
         if (slabAt === -1) inline.push(inputs)
         else free = slabAt + inputs.byteLength
         return { bytes: inputs.byteLength, slabAt }
       })
-      for (const { salt, inputDigest } of batch) inline.push(salt, inputDigest)
       write(socket, encodeFrame({ type: 'execute', id, entries }, inline))
     },
     kill() {
@@ -200,15 +184,15 @@ function write(socket: Writable, pieces: readonly Uint8Array[]): void {
 }
 
 function readSlab(slab: number | undefined, { slabAt, bytes }: PayloadPlace): Uint8Array {
-  if (slab === undefined || slabAt + bytes > 2 * SLAB_BYTES) throw new Error('it points outside the slab')
-  const target = Buffer.allocUnsafeSlow(bytes)
+  if (slab === undefined || slabAt + bytes > 4 * SLAB_BYTES) throw new Error('it points outside the slab')
+  const target = allocatePayload(bytes)
   let filled = 0
   while (filled < bytes) {
     const count = readSync(slab, target, filled, bytes - filled, slabAt + filled)
     if (count === 0) throw new Error('the slab is shorter than it says')
     filled += count
   }
-  return new Uint8Array(target.buffer)
+  return target
 }
 
 function captureLines(child: ChildProcess, onLine: (line: string) => void): void {

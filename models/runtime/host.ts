@@ -6,13 +6,10 @@
  * File descriptors: 0 the parent's life line, 3 the socket with frames, 4 the slab, if the parent has one.
  */
 import { Worker } from 'node:worker_threads'
-import { createTensorDigest } from '../tensor/index.ts'
-import { DIGEST_TRAILER_BYTES_MIN } from './constants.ts'
 import { type LoadedModel, loadModel } from './engine.ts'
 import type { ExecutedHead, ExecuteHead, HostRequestHead, LoadHead } from './frames.ts'
 import { createHostChannel, type HostChannel } from './host-channel.ts'
 import { executeBatch } from './host-execution.ts'
-import type { Execution } from './runtime.ts'
 
 // Ctrl-C reaches the whole process group and a service manager signals every process of its group, but it is for the
 // parent, which may be draining, to decide when this process ends.
@@ -66,45 +63,28 @@ async function execute(
   request: ExecuteHead,
   tail: Uint8Array,
 ): Promise<void> {
-  const batch = readExecutions(channel, request, tail)
   const { signature, batching } = head
   const run = { run: model.run, signature, batching, now: () => performance.now() }
-  const { outcomes, note } = await executeBatch(run, batch)
-
-  const digest = (index: number, outputs: Uint8Array) =>
-    createTensorDigest(batch[index]!.salt).update(outputs).digest()
-  let outputBytes = 0
-  for (const outcome of outcomes) if (outcome.ok) outputBytes += outcome.outputs.byteLength
-  const digestsFollow = outputBytes >= DIGEST_TRAILER_BYTES_MIN
+  const { outcomes, note } = await executeBatch(run, readInputs(channel, request, tail))
 
   const inline: Uint8Array[] = []
   const entries = outcomes.map((outcome): ExecutedHead['entries'][number] => {
     if (!outcome.ok) return { ok: false, code: outcome.error.code, message: outcome.error.message }
     const { outputs, batched, serviceMs } = outcome
-    const slabAt = channel.placeInSlab(outputs)
-    if (slabAt === -1) inline.push(outputs)
-    return { ok: true, bytes: outputs.byteLength, slabAt, batched, serviceMs }
+    const slabAt = channel.placeInSlab(request.id, outputs)
+    if (slabAt === -1) inline.push(...outputs)
+    const bytes = outputs.reduce((sum, piece) => sum + piece.byteLength, 0)
+    return { ok: true, bytes, slabAt, batched, serviceMs }
   })
-  const digests = () =>
-    outcomes.flatMap((outcome, index) => (outcome.ok ? [digest(index, outcome.outputs)] : []))
-  const reply: ExecutedHead = { type: 'executed', id: request.id, entries, digestsFollow }
-  channel.write(
-    note === undefined ? reply : { ...reply, note },
-    digestsFollow ? inline : [...inline, ...digests()],
-  )
-  // While the parent reads the outputs, this process hashes them.
-  if (digestsFollow) channel.write({ type: 'digests', id: request.id }, digests())
+  const reply: ExecutedHead = { type: 'executed', id: request.id, entries }
+  channel.write(note === undefined ? reply : { ...reply, note }, inline)
 }
 
-function readExecutions(channel: HostChannel, request: ExecuteHead, tail: Uint8Array): Execution[] {
+function readInputs(channel: HostChannel, request: ExecuteHead, tail: Uint8Array): Uint8Array[] {
   let at = 0
-  const take = (bytes: number) => {
-    const piece = tail.subarray(at, at + bytes)
+  return request.entries.map(({ bytes, slabAt }) => {
+    if (slabAt !== -1) return channel.takeFromSlab(slabAt, bytes)
     at += bytes
-    return piece
-  }
-  const inputs = request.entries.map(({ bytes, slabAt }) =>
-    slabAt === -1 ? take(bytes) : channel.takeFromSlab(slabAt, bytes),
-  )
-  return inputs.map((payload) => ({ inputs: payload, salt: take(32), inputDigest: take(32) }))
+    return tail.subarray(at - bytes, at)
+  })
 }

@@ -1,6 +1,6 @@
 /**
  * What every runtime offers, be it a stub, a process of its own or a liar's wrapper. Payloads are the canonical bytes
- * of `models/tensor`. Digests are made where the bytes are, off the node's thread.
+ * of `models/tensor`. Digests are made in the node's own process, large ones off its thread.
  */
 export interface ModelRuntime {
   readonly info: RuntimeInfo
@@ -8,6 +8,8 @@ export interface ModelRuntime {
    * Runs `batch` as one execution. The caller guarantees at least one entry and, if there are more, that the model is
    * batch-independent and that all entries agree in everything but the first dimension of each input.
    * Resolves with one outcome per entry, in order; an entry that fails alone (wrong input) does not fail the others.
+   * May be called again before the last execution is done: what runs in order, and when, is the runtime's own affair, but
+   * one that has the next at hand loses no time between two. `inputs` must stay as they are until it has resolved.
    * Rejects with a RuntimeError when the whole execution failed. Aborting `signal` ends the work at once, if need be
    * by ending the process; the next call starts a new one.
    */

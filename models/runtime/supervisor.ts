@@ -4,10 +4,12 @@ import {
   BACKOFF_MS_MAX,
   BACKOFF_MS_MIN,
   BACKOFF_RESET_MS,
+  HANDED_OVER_MAX,
   LOAD_TIMEOUT_MS,
   MEMORY_POLL_MS,
   QUEUE_MAX,
 } from './constants.ts'
+import { digestOutcomes, type Soon, type UndigestedOutcome, verifyInputDigests } from './digests.ts'
 import type { HostEvents, HostProcess, SpawnHost } from './host-process.ts'
 import {
   type Execution,
@@ -63,6 +65,8 @@ interface Task {
   readonly batch: readonly Execution[]
   readonly signal: AbortSignal
   readonly onAbort: () => void
+  /** Whether its inputs are those of its jobs; begun when it was handed over. */
+  verified: Soon<readonly (RuntimeError | undefined)[]> | undefined
   resolve(outcomes: readonly ExecutionOutcome[]): void
   reject(error: RuntimeError): void
 }
@@ -78,9 +82,19 @@ interface Host {
   readonly cancels: Map<'load' | 'grace' | 'memory', () => void>
 }
 
+/** `task` is undefined once it was aborted and only the process does not know. */
+interface HandedOver {
+  readonly id: number
+  task: Task | undefined
+}
+
 /**
- * Keeps one model's process: starts it on demand, hands it one execution at a time, ends it when an execution must
- * stop, and starts it again. Decides everything; does nothing by itself but through its components.
+ * Keeps one model's process: starts it on demand, hands it executions, ends it when one must stop, and starts it again.
+ * Decides everything; does nothing by itself but through its components.
+ *
+ * The process has up to two executions: it is at the first, and finds the second when that is done, while this side
+ * is still reading and hashing. Only the first can be to blame for how a process ends; the second is handed to the next
+ * process, or, after a crash, given up like all that wait.
  */
 export function createSupervisor(
   init: NativeRuntimeInit,
@@ -90,8 +104,10 @@ export function createSupervisor(
   const log = init.onLog ?? (() => {})
   const queue: Task[] = []
   let host: Host | undefined
-  /** `task` is undefined once it was aborted and only its process is still at it. */
-  let running: { id: number; task: Task | undefined } | undefined
+  /** What the process has, in its order: it is at the first. */
+  const running: HandedOver[] = []
+  /** Executed, but not yet hashed. */
+  const hashing = new Set<Task>()
   let nextId = 1
   let hasLoaded = false
   let failure: RuntimeError | undefined
@@ -110,7 +126,14 @@ export function createSupervisor(
         reject(refusal)
         return
       }
-      const task: Task = { batch, signal, resolve, reject, onAbort: () => abort(task) }
+      const task: Task = {
+        batch,
+        signal,
+        resolve,
+        reject,
+        onAbort: () => abort(task),
+        verified: undefined,
+      }
       signal.addEventListener('abort', task.onAbort, { once: true })
       queue.push(task)
       advance()
@@ -145,8 +168,8 @@ export function createSupervisor(
     closed = Promise.withResolvers<void>()
     cancelIdle?.()
     const error = closedError()
-    for (const task of queue.splice(0)) settle(task).reject(error)
-    if (running?.task !== undefined) settle(running.task).reject(error)
+    const handedOver = running.flatMap(({ task }) => task ?? [])
+    for (const task of [...queue.splice(0), ...handedOver, ...hashing]) settle(task).reject(error)
     for (const waiter of loadWaiters) waiter.reject(error)
     if (host === undefined) closed.resolve()
     else endHost(host, 'closed')
@@ -171,21 +194,25 @@ export function createSupervisor(
     return undefined
   }
 
-  /** Gives the process its next execution, if there are both. */
+  /** Gives the process its next executions, if there are both. */
   function advance(): void {
     cancelIdle?.()
     cancelIdle = undefined
-    if (closed !== undefined || running !== undefined) return
-    if (queue.length === 0) {
-      if (host?.status === 'ready' && init.idleMs !== undefined) cancelIdle = schedule(init.idleMs, unload)
+    if (closed !== undefined) return
+    if (host === undefined) {
+      if (queue.length > 0) start()
       return
     }
-    if (host === undefined) start()
-    else if (host.status === 'ready') {
+    if (host.status !== 'ready') return
+    while (queue.length > 0 && running.length < HANDED_OVER_MAX) {
       const task = queue.shift()!
-      running = { id: nextId++, task }
-      host.process.execute(running.id, task.batch)
+      const id = nextId++
+      running.push({ id, task })
+      host.process.execute(id, task.batch)
+      // The process is at work by now.
+      task.verified ??= verifyInputDigests(task.batch)
     }
+    if (running.length === 0 && init.idleMs !== undefined) cancelIdle = schedule(init.idleMs, unload)
   }
 
   function start(): void {
@@ -244,16 +271,33 @@ export function createSupervisor(
   function executed(
     from: Host,
     id: number,
-    outcomes: readonly ExecutionOutcome[],
+    outcomes: readonly UndigestedOutcome[],
     note: string | undefined,
   ): void {
-    if (from !== host || running?.id !== id) return
+    if (from !== host || running[0]?.id !== id) return
     if (note !== undefined) log('warn', `a batch was run one by one: ${note}`)
     from.cancels.get('grace')?.()
-    const { task } = running
-    running = undefined
-    if (task !== undefined) settle(task).resolve(outcomes)
+    const task = running.shift()?.task
+    const [next] = running
+    if (next !== undefined && next.task === undefined) startGrace(from)
+    // The process comes first: what follows takes time.
     if (from.status === 'ready') advance()
+    if (task !== undefined) release(task, outcomes)
+  }
+
+  function release(task: Task, outcomes: readonly UndigestedOutcome[]): void {
+    const digested = digestOutcomes(task.batch, task.verified ?? verifyInputDigests(task.batch), outcomes)
+    if (!(digested instanceof Promise)) {
+      settle(task).resolve(digested)
+      return
+    }
+    hashing.add(task)
+    const fail = (cause: unknown) =>
+      task.reject(new RuntimeError('run-failed', 'the outputs could not be hashed', { cause }))
+    digested.then(task.resolve, fail).finally(() => {
+      hashing.delete(task)
+      settle(task)
+    })
   }
 
   function abort(task: Task): void {
@@ -261,20 +305,22 @@ export function createSupervisor(
     const at = queue.indexOf(task)
     if (at !== -1) queue.splice(at, 1)
     settle(task).reject(error)
-    if (running?.task !== task || host === undefined) return
-    running.task = undefined
-    const ending = host
+    const place = running.findIndex((handedOver) => handedOver.task === task)
+    if (place === -1 || host === undefined) return
+    running[place]!.task = undefined
+    // The process cannot be told to leave out what it was handed, but that one has not begun.
+    if (place === 0) startGrace(host)
+  }
+
+  function startGrace(at: Host): void {
     const graceMs = init.abortGraceMs ?? ABORT_GRACE_MS
-    if (graceMs === 0) endHost(ending, 'aborted')
-    else
-      ending.cancels.set(
-        'grace',
-        schedule(graceMs, () => endHost(ending, 'aborted')),
-      )
+    const end = () => endHost(at, 'aborted')
+    if (graceMs === 0) end()
+    else at.cancels.set('grace', schedule(graceMs, end))
   }
 
   function unload(): void {
-    if (host?.status === 'ready' && running === undefined) endHost(host, 'idle')
+    if (host?.status === 'ready' && running.length === 0) endHost(host, 'idle')
   }
 
   function endHost(ending: Host, reason: NonNullable<Host['endReason']>): void {
@@ -288,13 +334,15 @@ export function createSupervisor(
     if (host !== from) return
     for (const cancel of from.cancels.values()) cancel()
     host = undefined
-    const task = running?.task
-    running = undefined
+    const handedOver = running.splice(0)
+    // Ended by us for what the first did, or by the first itself: the others are not to blame.
+    const atWork = from.endReason === undefined ? handedOver.shift()?.task : undefined
+    if (closed === undefined) queue.unshift(...handedOver.flatMap(({ task }) => task ?? []))
     if (closed !== undefined) {
       closed.resolve()
       return
     }
-    if (from.endReason === undefined) crashed(from, task, from.fault ?? reason)
+    if (from.endReason === undefined) crashed(from, atWork, from.fault ?? reason)
     else if (failure !== undefined) return
     // Whoever aborts one execution will most likely ask for the next: start at once, not when it comes.
     else if (from.endReason === 'aborted' || loadWaiters.length > 0) start()

@@ -4,11 +4,24 @@ export {
   TENSOR_NAME_BYTES_MAX,
   TENSOR_RANK_MAX,
 } from './constants.ts'
-export { createTensorDigest, DIGEST_BYTES, digestTensors, SALT_BYTES } from './digest.ts'
+export {
+  allocatePayload,
+  createTensorDigest,
+  DIGEST_BYTES,
+  digestTensors,
+  digestTensorsInBackground,
+  SALT_BYTES,
+} from './digest.ts'
 export { TensorError, type TensorErrorCode } from './errors.ts'
 export { type JsonElement, type NestedArray, tensorFromJson, tensorToJson } from './json.ts'
 export { decodeNpy, encodeNpy } from './npy.ts'
-export { decodeTensorHeaders, decodeTensors, encodeTensors, type TensorHeader } from './payload.ts'
+export {
+  decodeTensorHeaders,
+  decodeTensors,
+  encodeTensorPieces,
+  encodeTensors,
+  type TensorHeader,
+} from './payload.ts'
 export {
   DTYPES,
   type DType,

@@ -21,9 +21,28 @@ import { DTYPES, ELEMENT_BYTES, elementCount, type Tensor, verifyTensorSize } fr
 const MAGIC = 0x31544d56 // "VMT1"
 const FIXED_BYTES = 16
 const DIM_MAX = 0xffff_ffff
+const ZEROS = new Uint8Array(PAYLOAD_ALIGNMENT)
 
 /** Encodes `tensors` (in any order, distinct names) into one fresh buffer. Throws TensorError. */
 export function encodeTensors(tensors: readonly Tensor[]): Uint8Array {
+  const pieces = encodeTensorPieces(tensors)
+  let total = 0
+  for (const piece of pieces) total += piece.byteLength
+  // Not zeroed: the pieces fill it.
+  const out = new Uint8Array(Buffer.allocUnsafeSlow(total).buffer)
+  let at = 0
+  for (const piece of pieces) {
+    out.set(piece, at)
+    at += piece.byteLength
+  }
+  return out
+}
+
+/**
+ * The same bytes in pieces that follow one another, for who writes them somewhere anyway: the tensors' data is not
+ * copied. Throws TensorError.
+ */
+export function encodeTensorPieces(tensors: readonly Tensor[]): Uint8Array[] {
   const entries = tensors.map((tensor) => {
     // A lone surrogate would be replaced silently, and the name that comes back would be another.
     if (!tensor.name.isWellFormed()) malformed('a name is not valid Unicode')
@@ -31,29 +50,27 @@ export function encodeTensors(tensors: readonly Tensor[]): Uint8Array {
   })
   entries.sort((a, b) => Buffer.compare(a.name, b.name))
   if (entries.length > TENSOR_COUNT_MAX) malformed(`more than ${TENSOR_COUNT_MAX} tensors`)
-  let header = FIXED_BYTES
+  let headerEnd = FIXED_BYTES
   let previous: Buffer | undefined
   for (const { tensor, name } of entries) {
     verifyName(name, previous)
     previous = name
     if (tensor.dims.length > TENSOR_RANK_MAX) malformed(`rank above ${TENSOR_RANK_MAX}`)
     verifyTensorSize(tensor)
-    header += 4 + tensor.dims.length * 4 + name.byteLength
+    headerEnd += 4 + tensor.dims.length * 4 + name.byteLength
   }
-  const headerBytes = aligned(header)
+  const headerBytes = aligned(headerEnd)
   let total = headerBytes
   for (const { tensor } of entries) total += aligned(tensor.data.byteLength)
   if (total > PAYLOAD_BYTES_MAX) tooLarge(total)
 
-  // Not zeroed: every byte is written below, padding included.
-  const out = new Uint8Array(Buffer.allocUnsafeSlow(total).buffer)
-  const view = new DataView(out.buffer)
+  const header = new Uint8Array(headerBytes)
+  const pieces: Uint8Array[] = [header]
+  const view = new DataView(header.buffer)
   view.setUint32(0, MAGIC, true)
   view.setUint32(4, entries.length, true)
   view.setUint32(8, headerBytes, true)
-  view.setUint32(12, 0, true)
   let at = FIXED_BYTES
-  let dataAt = headerBytes
   for (const { tensor, name } of entries) {
     view.setUint16(at, name.byteLength, true)
     view.setUint8(at + 2, DTYPES.indexOf(tensor.dtype) + 1)
@@ -64,15 +81,13 @@ export function encodeTensors(tensors: readonly Tensor[]): Uint8Array {
       view.setUint32(at, dim, true)
       at += 4
     }
-    out.set(name, at)
+    header.set(name, at)
     at += name.byteLength
-    out.set(tensor.data, dataAt)
-    const dataEnd = dataAt + tensor.data.byteLength
-    dataAt += aligned(tensor.data.byteLength)
-    out.fill(0, dataEnd, dataAt)
+    const dataBytes = tensor.data.byteLength
+    pieces.push(tensor.data)
+    if (aligned(dataBytes) > dataBytes) pieces.push(ZEROS.subarray(0, aligned(dataBytes) - dataBytes))
   }
-  out.fill(0, at, headerBytes)
-  return out
+  return pieces
 }
 
 /**

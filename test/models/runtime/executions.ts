@@ -16,6 +16,10 @@ export function executionOf(...tensors: Tensor[]): Execution {
   return { inputs, salt: SALT, inputDigest: digestTensors(SALT, inputs) }
 }
 
+export function payloadOf(...tensors: Tensor[]): Uint8Array {
+  return encodeTensors(tensors)
+}
+
 /** `x` of the given rows. */
 export function rowsOf(...rows: number[][]): Tensor {
   return float32Tensor('x', [rows.length, rows[0]!.length], new Float32Array(rows.flat()))

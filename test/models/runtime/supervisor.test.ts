@@ -1,16 +1,14 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { UndigestedOutcome } from '../../../models/runtime/digests.ts'
 import type { HostEvents, HostOptions, HostProcess } from '../../../models/runtime/host-process.ts'
 import { createNativeRuntime, type NativeRuntimeInit, RuntimeError } from '../../../models/runtime/index.ts'
-import type { ExecutionOutcome } from '../../../models/runtime/runtime.ts'
-import { executionOf, rowsOf, signatureOf } from './executions.ts'
+import { digestTensors } from '../../../models/tensor/index.ts'
+import { codeOf, executionOf, rowsOf, signatureOf } from './executions.ts'
 
 const execution = executionOf(rowsOf([1, 2]))
-const outcomes: ExecutionOutcome[] = [
-  {
-    ok: true,
-    value: { outputs: new Uint8Array(), outputDigest: new Uint8Array(32), batched: false, serviceMs: 1 },
-  },
+const outcomes: UndigestedOutcome[] = [
+  { ok: true, outputs: new Uint8Array([1, 2, 3]), batched: false, serviceMs: 1 },
 ]
 const forever = new AbortController().signal
 
@@ -19,13 +17,14 @@ function createWorld(init: Partial<NativeRuntimeInit> = {}) {
   let time = 0
   let resident = 0
   const timers = new Set<{ at: number; callback: () => void }>()
-  const hosts: (HostProcess & { events: HostEvents; ids: number[]; killed: boolean })[] = []
+  const hosts: (HostProcess & { events: HostEvents; ids: number[]; answered: number; killed: boolean })[] = []
   const logs: string[] = []
   const spawn = ({ events }: HostOptions): HostProcess => {
     const host = {
       pid: 1000 + hosts.length,
       events,
       ids: [] as number[],
+      answered: 0,
       killed: false,
       execute: (id: number) => {
         host.ids.push(id)
@@ -78,7 +77,10 @@ function createWorld(init: Partial<NativeRuntimeInit> = {}) {
       time = until
     },
     /** Answers what the last process is at. */
-    answer: () => hosts.at(-1)!.events.onExecuted(hosts.at(-1)!.ids.at(-1)!, outcomes, undefined),
+    answer: (answered: readonly UndigestedOutcome[] = outcomes) => {
+      const host = hosts.at(-1)!
+      host.events.onExecuted(host.ids[host.answered++]!, answered, undefined)
+    },
   }
 }
 
@@ -91,7 +93,7 @@ async function failure(promise: Promise<unknown>): Promise<RuntimeError> {
   return error as RuntimeError
 }
 
-test('one execution at a time; the rest wait their turn', async () => {
+test('the process has one execution to run and the next at hand; the rest wait their turn', async () => {
   const world = createWorld()
   const first = world.runtime.execute([execution], forever)
   const second = world.runtime.execute([execution], forever)
@@ -99,11 +101,92 @@ test('one execution at a time; the rest wait their turn', async () => {
   assert.equal(world.last().ids, [])
   world.last().events.onLoaded()
   const third = world.runtime.execute([execution], forever)
-  for (const [index, promise] of [first, second, third].entries()) {
-    assert.is(world.last().ids.length, index + 1)
+  const fourth = world.runtime.execute([execution], forever)
+  assert.is(world.last().ids.length, 2)
+  for (const [index, promise] of [first, second, third, fourth].entries()) {
     world.answer()
+    assert.is(world.last().ids.length, Math.min(index + 3, 4), 'handed over before anything is hashed')
     await promise
   }
+})
+
+test('outputs are released with the digest that this process made, also large ones', async () => {
+  const world = createWorld()
+  world.runtime.load()
+  world.last().events.onLoaded()
+  for (const outputs of [new Uint8Array(8).fill(1), new Uint8Array(300_000).fill(2)]) {
+    const execution = executionOf(rowsOf([1, 2]))
+    const running = world.runtime.execute([execution], forever)
+    world.answer([{ ok: true, outputs, batched: false, serviceMs: 1 }])
+    const [outcome] = await running
+    assert.ok(outcome?.ok)
+    assert.equal(Buffer.from(outcome.value.outputDigest), Buffer.from(digestTensors(execution.salt, outputs)))
+  }
+})
+
+test('an entry whose inputs have another digest fails, whatever came of it; the others do not', async () => {
+  const world = createWorld()
+  world.runtime.load()
+  world.last().events.onLoaded()
+  for (const columns of [2, 20_000]) {
+    const good = executionOf(rowsOf(new Array(columns).fill(1)))
+    const wrong = { ...good, inputDigest: new Uint8Array(32) }
+    const unsalted = { ...good, salt: new Uint8Array(31) }
+    const ok: UndigestedOutcome = {
+      ok: true,
+      outputs: new Uint8Array(columns * 4),
+      batched: true,
+      serviceMs: 1,
+    }
+    const failed: UndigestedOutcome = { ok: false, error: new RuntimeError('input-mismatch', 'shape') }
+    const running = world.runtime.execute([good, wrong, wrong, unsalted, good], forever)
+    world.answer([ok, ok, failed, ok, failed])
+    assert.equal((await running).map(codeOf), [
+      'ok',
+      'digest-mismatch',
+      'digest-mismatch',
+      'input-mismatch',
+      'input-mismatch',
+    ])
+  }
+})
+
+test('what is being hashed can still be aborted or closed', async () => {
+  const world = createWorld()
+  world.runtime.load()
+  world.last().events.onLoaded()
+  const large: UndigestedOutcome[] = [
+    { ok: true, outputs: new Uint8Array(300_000), batched: false, serviceMs: 1 },
+  ]
+  const controller = new AbortController()
+  const aborted = failure(world.runtime.execute([execution], controller.signal))
+  const closed = failure(world.runtime.execute([execution], forever))
+  world.answer(large)
+  world.answer(large)
+  controller.abort()
+  assert.not.ok(world.last().killed)
+  world.runtime.close()
+  assert.is((await aborted).code, 'aborted')
+  assert.is((await closed).code, 'closed')
+})
+
+test('an abort of what lies at hand leaves the process alone until it is at it', async () => {
+  const world = createWorld({ abortGraceMs: 100 })
+  const controller = new AbortController()
+  const first = world.runtime.execute([execution], forever)
+  const aborted = failure(world.runtime.execute([execution], controller.signal))
+  world.last().events.onLoaded()
+  assert.is(world.last().ids.length, 2)
+  controller.abort()
+  assert.is((await aborted).code, 'aborted')
+  world.advance(1000)
+  assert.not.ok(world.last().killed)
+  world.answer()
+  await first
+  world.advance(99)
+  assert.not.ok(world.last().killed)
+  world.advance(1)
+  assert.ok(world.last().killed)
 })
 
 test('a deadline kills the process; what waited runs in the next one', async () => {
@@ -154,14 +237,16 @@ test('an execution that is aborted while it waits costs nothing', async () => {
   const world = createWorld()
   const controller = new AbortController()
   const first = world.runtime.execute([execution], forever)
+  const second = world.runtime.execute([execution], forever)
   const aborted = failure(world.runtime.execute([execution], controller.signal))
   world.last().events.onLoaded()
   controller.abort()
   assert.is((await aborted).code, 'aborted')
   assert.not.ok(world.last().killed)
   world.answer()
-  await first
-  assert.is(world.last().ids.length, 1)
+  world.answer()
+  await Promise.all([first, second])
+  assert.is(world.last().ids.length, 2)
 })
 
 test('each crash doubles the wait up to 30 s; a minute of health forgets it', async () => {

@@ -2,12 +2,15 @@ import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
+  allocatePayload,
   DTYPES,
   decodeTensorHeaders,
   decodeTensors,
   digestTensors,
+  digestTensorsInBackground,
   ELEMENT_BYTES,
   elementCount,
+  encodeTensorPieces,
   encodeTensors,
   float32Elements,
   PAYLOAD_BYTES_MAX,
@@ -186,5 +189,48 @@ function verifyRefusedOrDifferent(payload: Uint8Array, mutant: Uint8Array, which
 function refuses(act: () => unknown, code: TensorErrorCode, which?: string): void {
   assert.throws(act, (error: unknown) => error instanceof TensorError && error.code === code, which)
 }
+
+test('the digest made in the background is the same, wherever the payload lies, and leaves other bytes alone', async () => {
+  const salt = new Uint8Array(32).map((_, at) => at)
+  const bytes = new Uint8Array(100_000).map((_, at) => at * 7)
+  const allocated = allocatePayload(bytes.byteLength)
+  allocated.set(bytes)
+  assert.is(allocated.byteOffset % 8, 0)
+  const larger = new Uint8Array(bytes.byteLength + allocated.byteOffset).fill(9)
+  const part = larger.subarray(allocated.byteOffset)
+  part.set(bytes)
+  const expected = Buffer.from(digestTensors(salt, bytes))
+  for (const payload of [bytes, allocated, part, allocated.subarray(0)]) {
+    assert.equal(Buffer.from(await digestTensorsInBackground(salt, payload)), expected)
+  }
+  const rest = allocated.subarray(8)
+  assert.equal(
+    Buffer.from(await digestTensorsInBackground(salt, rest)),
+    Buffer.from(digestTensors(salt, rest)),
+  )
+  assert.ok(larger.subarray(0, allocated.byteOffset).every((byte) => byte === 9))
+  assert.equal(Buffer.from(allocated), Buffer.from(bytes))
+})
+
+test('two digests under way of one payload, under two salts, do not mix', async () => {
+  const payload = allocatePayload(200_000).fill(5)
+  const salts = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
+  const digests = salts.map((salt) => digestTensorsInBackground(salt, payload))
+  payload.fill(6)
+  for (const [index, salt] of salts.entries()) {
+    const expected = digestTensors(salt, new Uint8Array(200_000).fill(5))
+    assert.equal(Buffer.from(await digests[index]!), Buffer.from(expected), `salt ${index}`)
+  }
+})
+
+test('the pieces of an encoding follow one another without a copy of the data', () => {
+  const tensors = [
+    { name: 'b', dtype: 'uint8', dims: [3], data: new Uint8Array([1, 2, 3]) },
+    { name: 'a', dtype: 'uint8', dims: [8], data: new Uint8Array(8).fill(4) },
+  ] as const
+  const pieces = encodeTensorPieces(tensors)
+  assert.equal(Buffer.concat(pieces), Buffer.from(encodeTensors(tensors)))
+  assert.is(pieces[1], tensors[1].data)
+})
 
 test.run()
