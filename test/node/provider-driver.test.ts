@@ -65,4 +65,14 @@ test('what still runs when the time to drain is over is handed back', async () =
   assert.is(driver.admit(request)?.code, 'stopping')
 })
 
+test('draining ends at once when there is no more time for it', async () => {
+  const { driver, request } = startSilent()
+  const answering = driver.answer(request, new AbortController().signal)
+  const hurry = new AbortController()
+  const stopping = driver.stop(600_000, hurry.signal)
+  hurry.abort()
+  await stopping
+  assert.is((await answering).kind, 'refused')
+})
+
 test.run()
