@@ -35,6 +35,7 @@ const EDGES = [
   'src/control/',
   'src/demo/',
   'src/cli/',
+  'src/package/',
 ]
 
 /** Inside src: what each room may import from its siblings. */
@@ -46,6 +47,7 @@ const SRC_ARROWS: Record<string, readonly string[]> = {
   node: ['verification', 'routing', 'requester', 'provider'],
   control: ['verification', 'routing', 'requester', 'provider', 'node'],
   cli: ['verification', 'routing', 'requester', 'provider', 'node', 'control'],
+  package: [],
   adversary: ['verification', 'routing', 'requester', 'provider'],
   demo: ['verification', 'routing', 'requester', 'provider', 'node', 'control', 'adversary', 'cli'],
 }

@@ -8,7 +8,7 @@ import { cp, readdir, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 
-const root = join(import.meta.dirname, '..')
+const root = join(import.meta.dirname, '..', '..')
 const out = join(root, 'dist')
 const rooms = ['models', 'protocols', 'peers', 'src']
 /** Documentation and schemas are for readers of the repository; the files at the end run as they are, from `src`. */
@@ -17,7 +17,7 @@ const left = [
   /\.proto$/,
   /\.yaml$/,
   /(?<!\.d)\.ts$/,
-  /^src\/(demo|adversary)\//,
+  /^src\/(demo|adversary|package)\//,
   /^src\/cli\/(launch|preinstall)\.js$/,
 ]
 
