@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { isAddress } from '../../models/address/index.ts'
 import { CATALOGUE, catalogueEntry, importCatalogueEntry } from '../../models/catalogue/index.ts'
-import type { Manifest, ValueSignature } from '../../models/manifest/index.ts'
+import { encodeManifest, type Manifest, type ValueSignature } from '../../models/manifest/index.ts'
 import { type ImportOptions, importSource } from '../../models/source/index.ts'
 import { type ModelStore, openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { printable } from '../node/index.ts'
@@ -40,11 +40,20 @@ export function addModelsCommands(program: Command, terminal: Terminal, dataDire
     .description('what a model takes and gives, and how its answers are compared')
     .option('--bootstrap <multiaddr>', 'ask the mesh that this node belongs to; repeatable', collect, [])
     .option('--data <dir>', 'where models lie', dataDirectory)
-    .option('--json', 'print the manifest as JSON', false)
-    .option('--verbose', 'tell what happens on the network', false)
-    .action((model: string, options: CommonOptions & { bootstrap: string[]; verbose: boolean }) =>
-      inspect(model, options, terminal),
+    .option('--json', 'print one JSON object', false)
+    .option(
+      '--manifest',
+      'print its verimesh.json, byte for byte: where to begin with one of your own',
+      false,
     )
+    .option('--verbose', 'tell what happens on the network', false)
+    .action((model: string, options: InspectOptions) => inspect(model, options, terminal))
+}
+
+interface InspectOptions extends CommonOptions {
+  readonly bootstrap: readonly string[]
+  readonly verbose: boolean
+  readonly manifest: boolean
 }
 
 const ADD_HELP = `
@@ -174,15 +183,15 @@ async function list({ data, json }: CommonOptions, terminal: Terminal): Promise<
   }
 }
 
-async function inspect(
-  text: string,
-  options: CommonOptions & { bootstrap: string[]; verbose: boolean },
-  terminal: Terminal,
-): Promise<void> {
+async function inspect(text: string, options: InspectOptions, terminal: Terminal): Promise<void> {
   const store = await openModelStore(options.data)
   const cid = resolveModel(text, store)
   const stored = store.get(cid)
   const manifest = stored?.manifest ?? (await fromMesh(cid, options, terminal))
+  if (options.manifest) {
+    terminal.print(Buffer.from(encodeManifest(manifest)).toString('utf8').trimEnd())
+    return
+  }
   if (options.json) {
     terminal.printJson({ cid, stored: stored !== undefined, manifest })
     return
@@ -190,11 +199,7 @@ async function inspect(
   for (const line of describe(cid, manifest)) terminal.print(printable(line))
 }
 
-async function fromMesh(
-  cid: string,
-  options: CommonOptions & { bootstrap: string[]; verbose: boolean },
-  terminal: Terminal,
-): Promise<Manifest> {
+async function fromMesh(cid: string, options: InspectOptions, terminal: Terminal): Promise<Manifest> {
   terminal.progress('asking the mesh ...')
   const session = await openSession({ ...options, terminal })
   try {
