@@ -68,6 +68,8 @@ export async function readOnMesh(options: ReadingOptions): Promise<DemoReading> 
     const model = role === RECOGNITION_ROLE ? recognition.cid : detection.cid
     const job = runJob(options, model, inputs, label)
     open.push(job.closed)
+    // Heard of below, unless the reading itself fails before that.
+    job.closed.catch(() => undefined)
     const outputs = await job.outputs
     // A line that nobody could agree on stays empty; the outcome tells that its job failed.
     return outputs ?? [blankLine(recognitionModel(recognition).characters.length)]
