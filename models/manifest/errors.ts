@@ -6,6 +6,10 @@ export type ManifestErrorCode =
   | 'manifest-too-large'
   /** Tensors that do not fit a signature. The message shows expected and given. */
   | 'input-mismatch'
+  /** Outputs with other names or element types than the model has: nobody who ran it can have got them. */
+  | 'output-mismatch'
+  /** Outputs of another shape than the signature says. */
+  | 'output-shape'
 
 export class ManifestError extends Error {
   override readonly name = 'ManifestError'

@@ -10,4 +10,5 @@ export {
   type TaskManifest,
   type ValueSignature,
 } from './manifest.ts'
+export { verifyOutputs } from './outputs.ts'
 export { comparePaths, isModelPath } from './path.ts'

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Lane } from '../../models/runtime/index.ts'
 import { SALT_BYTES } from '../../models/tensor/index.ts'
 import type { Signer } from '../../protocols/envelope/index.ts'
 import { JOB_NONCE_BYTES, sealJob } from '../../protocols/receipt/index.ts'
@@ -13,6 +14,7 @@ export interface SignedJob {
   readonly salt: Uint8Array
   /** Canonical payload of the inputs. */
   readonly inputs: Uint8Array
+  readonly lane: Lane
   readonly tau: number
   readonly replicas: number
   readonly quorum: number
@@ -39,7 +41,7 @@ export async function newJob(terms: JobTerms): Promise<SignedJob> {
   const { envelope, commitment } = sealJob(signer, {
     nonce: drawn.subarray(SALT_BYTES),
     model: terms.model,
-    lane: 'native',
+    lane: LANE,
     policy: { replicas, quorum },
     tau,
     createdAtMs: terms.createdAtMs,
@@ -48,5 +50,8 @@ export async function newJob(terms: JobTerms): Promise<SignedJob> {
     inputBytes: inputs.byteLength,
   })
   const id = Buffer.from(commitment).toString('hex')
-  return { id, commitment, envelope, salt, inputs, tau, replicas, quorum }
+  return { id, commitment, envelope, salt, inputs, lane: LANE, tau, replicas, quorum }
 }
+
+/** Native answers; the exact lane settles disputes. */
+const LANE: Lane = 'native'

@@ -4,8 +4,8 @@
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Manifest } from '../../models/manifest/index.ts'
-import { verifyInputs } from '../../models/manifest/index.ts'
-import { decodeTensors, encodeTensors } from '../../models/tensor/index.ts'
+import { ManifestError, verifyInputs, verifyOutputs } from '../../models/manifest/index.ts'
+import { decodeTensors, encodeTensors, type Tensor } from '../../models/tensor/index.ts'
 import type { Book } from '../../peers/book/index.ts'
 import type { Signer } from '../../protocols/envelope/index.ts'
 import { type InferenceClient, InferenceError } from '../../protocols/inference/index.ts'
@@ -72,7 +72,10 @@ interface Attempt {
 
 interface Answer {
   readonly receipt: Uint8Array
+  /** Canonical payload. */
   readonly outputs: Uint8Array
+  /** What it holds, which is what the model's signature says. */
+  readonly tensors: readonly Tensor[]
   readonly outputDigest: Uint8Array
 }
 
@@ -239,10 +242,14 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         provider: attempt.provider,
         outputDigest: reply.outputDigest,
         outputBytes: reply.outputs.byteLength,
+        lane: signed.lane,
       })
       const { outputs, outputDigest } = reply
+      // A signature over garbage is good too: what is no output of the model never becomes an answer.
+      const tensors = decodeTensors(outputs)
+      verifyOutputs(job.manifest.signature, tensors)
       return {
-        answer: { receipt: reply.receipt, outputs, outputDigest },
+        answer: { receipt: reply.receipt, outputs, tensors, outputDigest },
         serviceMs: Math.max(0, receipt.finishedAtMs - receipt.startedAtMs),
       }
     } finally {
@@ -274,7 +281,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
     job.settled.resolve({
       jobId,
       model: job.spec.model,
-      outputs: decodeTensors(answer.outputs),
+      outputs: answer.tensors,
       verdict,
       elapsedMs: performance.now() - job.startedAtMs,
       closed: job.closed.promise,
@@ -331,7 +338,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       answers: answers.map(({ provider, answer }) => ({
         provider,
         agreed: verdict.agreed.includes(provider),
-        outputs: decodeTensors(answer!.outputs),
+        outputs: answer!.tensors,
       })),
       bundle,
       bundleError,
@@ -458,6 +465,10 @@ class AttemptError extends Error {
 /** The one map from what went wrong with a request to what it means for the job. */
 function attemptFailure(error: unknown): AttemptFailure {
   const message = error instanceof Error ? error.message : String(error)
+  // Perhaps the model does not do what its own file declares: then all who run it give the same.
+  if (error instanceof ManifestError && error.code === 'output-shape') {
+    return { code: 'refused', message, retryAfterMs: 0 }
+  }
   if (!(error instanceof InferenceError)) return { code: 'protocol-violation', message, retryAfterMs: 0 }
   const code = ((): AttemptFailure['code'] => {
     switch (error.code) {
