@@ -34,7 +34,7 @@ import {
   wakeTimes,
 } from './job.ts'
 import { evidenceFrom, verdictOn } from './record.ts'
-import { chooseProviders, countMissing } from './selection.ts'
+import { chooseProviders, countMissing, drawSome } from './selection.ts'
 
 export interface Requester {
   /** Synchronous; `nowMs` never goes back. Events for unknown jobs, attempts or timers are ignored: they come late. */
@@ -103,7 +103,7 @@ class RequesterMachine {
   #learn(job: Job, event: Exclude<RequesterEvent, { type: 'submitted' }>, nowMs: number): boolean {
     switch (event.type) {
       case 'candidatesFound':
-        for (const candidate of event.candidates) this.#addCandidate(job, candidate)
+        this.#addCandidates(job, event.candidates)
         if (event.complete) this.#endSearch(job, nowMs)
         return true
       case 'resultReceived': {
@@ -142,11 +142,19 @@ class RequesterMachine {
     }
   }
 
-  #addCandidate(job: Job, candidate: Candidate): void {
-    const known = job.candidates.has(candidate.provider)
-    if (known || job.candidates.size < this.#limits.candidatesMax) {
-      job.candidates.set(candidate.provider, candidate)
+  /**
+   * Where more are new than are remembered, a random part of them: a list has some order, and whoever can choose its
+   * key can stand first in it.
+   */
+  #addCandidates(job: Job, candidates: readonly Candidate[]): void {
+    const news: Candidate[] = []
+    for (const candidate of candidates) {
+      if (job.candidates.has(candidate.provider)) job.candidates.set(candidate.provider, candidate)
+      else news.push(candidate)
     }
+    const room = this.#limits.candidatesMax - job.candidates.size
+    for (const candidate of drawSome(news, room, this.#random))
+      job.candidates.set(candidate.provider, candidate)
   }
 
   #endSearch(job: Job, nowMs: number): void {

@@ -104,6 +104,20 @@ test('asks as soon as enough are known, without waiting for the search to end', 
   assert.is(bench.of('dispatch')[0]?.deadlineAtMs, 10_000)
 })
 
+test('of more candidates than are remembered, those that stand first in the list are not preferred', () => {
+  const [limit, crowd, runs] = [8, 40, 200]
+  let asked = 0
+  for (let seed = 1; seed <= runs; seed++) {
+    const bench = createBench({}, { candidatesMax: limit }, seed)
+    bench.submit()
+    bench.found(crowd)
+    const providers = bench.of('dispatch').map(({ provider }) => Number(provider.slice(1)))
+    asked += providers.filter((provider) => provider >= limit).length
+  }
+  // Of 3 asked each time, as many as the part of the list behind its first `limit`; four standard deviations of room.
+  assert.ok(asked > runs * 3 * (1 - limit / crowd) - 4 * Math.sqrt(runs * 3 * 0.2), `${asked}`)
+})
+
 test('settles as soon as a quorum has the same digest, without comparing', () => {
   const bench = createBench()
   bench.submit()
