@@ -172,7 +172,7 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
         post({
           type: 'executed',
           batchId: effect.batchId,
-          serviceMs: batch.executed.find((executed) => executed !== undefined)?.serviceMs ?? 0,
+          serviceMs: serviceMsOf(batch.executed),
           outcomes: outcomes.map((outcome) =>
             outcome.ok
               ? { ok: true, outputBytes: outcome.value.outputs.byteLength }
@@ -369,6 +369,13 @@ function toRequest(request: IncomingInference, requestId: string, batching: bool
     // The requester's clock may be off; what it allowed counts from now.
     deadlineAtMs: now() + request.timeoutMs,
   }
+}
+
+/** What an execution took: once for all that shared a run, and once for each that did not. */
+function serviceMsOf(executed: readonly (Executed | undefined)[]): number {
+  const known = executed.filter((entry) => entry !== undefined)
+  const shared = known.find(({ batched }) => batched)?.serviceMs ?? 0
+  return known.reduce((total, { batched, serviceMs }) => total + (batched ? 0 : serviceMs), shared)
 }
 
 /** The first dimension that all inputs share, or undefined where they have none. */

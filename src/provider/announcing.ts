@@ -3,14 +3,21 @@ import type { ModelLoad } from './effects.ts'
 import type { Model } from './job.ts'
 
 export function loadOf(model: Model, limits: ProviderLimits): ModelLoad {
-  let running = 0
-  for (const batch of model.running) running += batch.jobs.length
+  const [first] = model.running
   return {
-    running,
-    queued: model.queue.size,
-    capacity: limits.queuedMax + limits.concurrency,
+    running: first?.jobs.length ?? 0,
+    queued: waitingJobs(model),
+    capacity: limits.queuedMax + 1,
     serviceMs: model.times.executionMs,
   }
+}
+
+/** Jobs that do not run yet, those that the runtime has at hand included. */
+export function waitingJobs(model: Model): number {
+  let jobs = model.queue.size
+  for (const batch of model.running) jobs += batch.jobs.length
+  const [first] = model.running
+  return jobs - (first?.jobs.length ?? 0)
 }
 
 /**

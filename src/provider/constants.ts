@@ -1,7 +1,9 @@
 export interface ProviderLimits {
-  /** Executions of one model at the same time. */
-  readonly concurrency: number
-  /** Rows in one batch. */
+  /** Executions of one model that its runtime has at once, where batches do not help. It runs one after the other. */
+  readonly handedOverMax: number
+  /** Jobs in one batch, at most; what is best for a model is learnt. */
+  readonly batchJobsMax: number
+  /** Rows in one batch, at most. */
   readonly batchRowsMax: number
   /** The longest that a batch is held open for requests that are probably about to come. */
   readonly batchWindowMs: number
@@ -28,10 +30,12 @@ export interface ProviderLimits {
 }
 
 export const PROVIDER_LIMITS: ProviderLimits = {
-  // onnxruntime uses all cores for one execution; a second one would only slow the first.
-  concurrency: 1,
-  // Beyond 16 rows throughput no longer grows on few cores, while every row waits for all.
-  batchRowsMax: 16,
+  // The one that runs, and the next at hand: with 1 MB of outputs, the way to the node and back cost 1.1 ms of every 12.
+  handedOverMax: 2,
+  // Beyond this every job waits long for all, and from 16 to 32 gains were a quarter at most.
+  batchJobsMax: 32,
+  // Engines hold a layer's values for all rows at once.
+  batchRowsMax: 32,
   // A round trip on a LAN.
   batchWindowMs: 3,
   // A page of text is about a hundred lines, sent at once.
@@ -62,3 +66,14 @@ export const SWEEP_MS_MIN = 5
 export const ANSWERS_SWEEP_MS = 1000
 /** The window is at most this part of an execution: waiting must cost less than a shared execution saves. */
 export const WINDOW_SERVICE_SHARE = 0.1
+
+/** A batch that saves less of its time than this is not worth that its jobs wait for one another and differ in their last bits. */
+export const BATCH_GAIN_MIN = 0.05
+/** Executions by which a size is judged. With other work on the machine, one of three is undisturbed. */
+export const BATCH_TRIAL_SAMPLES = 3
+/** So many executions a trial may keep the runtime from getting work ahead, which is when queues form. */
+export const BATCH_TRIAL_EXECUTIONS = 8
+/** All sizes are tried anew after so many executions: some 15 of them then run at a size that is not the best. */
+export const BATCH_TRIAL_INTERVAL = 500
+/** What an execution costs beside the model: two messages between processes. It is all that batches save for tiny models. */
+export const EXECUTION_OVERHEAD_MS = 0.1

@@ -20,6 +20,8 @@ export type ProviderEvent =
       readonly type: 'modelReady'
       readonly model: string
       readonly batching: boolean
+      /** How many jobs an execution should have, where that was measured before; else it is learnt. */
+      readonly batchJobsKnown?: number
       readonly serviceMsGuess: number
     }
   | { readonly type: 'modelGone'; readonly model: string }

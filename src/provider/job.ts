@@ -1,3 +1,4 @@
+import type { BatchSizes } from './batch-sizes.ts'
 import type { ModelLoad } from './effects.ts'
 import type { ProviderRequest } from './events.ts'
 import type { JobQueue } from './queue.ts'
@@ -22,7 +23,8 @@ export interface Batch {
   readonly id: number
   readonly model: Model
   readonly jobs: readonly Job[]
-  readonly startedAtMs: number
+  /** When the runtime began with it, or was handed it while it was at another. */
+  startedAtMs: number
   /** Nobody waits for it any more: from then on it is ended. */
   abortAtMs: number | undefined
 }
@@ -31,7 +33,9 @@ export interface Model {
   readonly cid: string
   batching: boolean
   readonly queue: JobQueue
+  /** What the runtime has, in its order: it is at the first. */
   readonly running: Set<Batch>
+  readonly sizes: BatchSizes
   readonly times: ServiceTimes
   /** The runtime asked for a pause until then. */
   blockedUntilMs: number

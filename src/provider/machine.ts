@@ -2,11 +2,13 @@
  * The provider's decisions, without I/O: `handle(event, now)` answers what is to be done.
  *
  * A request is repeated (its job was answered), attached (its job waits or runs), taken or refused, at once. An idle
- * model runs what comes; while it runs, a queue forms, and what can share an execution is taken from it together.
- * Requesters take turns. Everyone that was taken gets one `respond`, `repeat` or `refuse`, or has gone.
+ * model runs what comes; while it runs, a queue forms. Where batches are known to help (`batch-sizes.ts`), what can share
+ * an execution is taken from the queue together, as many as are best, when the one before has ended. Where they do
+ * not, jobs run alone, and the runtime is handed the next while it is at one. Requesters take turns. Everyone that was
+ * taken gets one `respond`, `repeat` or `refuse`, or has gone.
  *
- * A batch is held open only when one has just ended and a queue exists that is shorter than that batch was: those who
- * were just answered are about to ask again, and without a short wait (a tenth of an execution, 3 ms at most) batches
+ * A batch is held open only where batches help, when one has just ended and a queue exists that is shorter than that
+ * batch was: those who were just answered are about to ask again, and without a short wait (a tenth of an execution, 3 ms at most) batches
  * of one and of all the others would alternate for ever. An idle model never waits.
  *
  * Timers: `sweep` for deadlines, `window:CID` and `announce:CID`; `schedule` with a name in use moves that timer.
@@ -16,6 +18,7 @@
 import { judgeAdmission } from './admission.ts'
 import { isWorthTelling, loadOf } from './announcing.ts'
 import { type Answers, createAnswers } from './answers.ts'
+import { createBatchSizes } from './batch-sizes.ts'
 import {
   ANSWERS_SWEEP_MS,
   PROVIDER_LIMITS,
@@ -48,6 +51,7 @@ export function createProvider(init: ProviderInit = {}): Provider {
   }
 }
 
+type ModelReady = Extract<ProviderEvent, { type: 'modelReady' }>
 type Executed = Extract<ProviderEvent, { type: 'executed' }>
 type ExecutionFailed = Extract<ProviderEvent, { type: 'executionFailed' }>
 
@@ -80,7 +84,7 @@ class ProviderMachine {
     this.#effects = []
     switch (event.type) {
       case 'modelReady':
-        this.#serve(event.model, event.batching, event.serviceMsGuess, nowMs)
+        this.#serve(event, nowMs)
         break
       case 'modelGone':
         this.#withdraw(event.model)
@@ -114,7 +118,7 @@ class ProviderMachine {
     return this.#effects
   }
 
-  #serve(cid: string, batching: boolean, serviceMsGuess: number, nowMs: number): void {
+  #serve({ model: cid, batching, batchJobsKnown, serviceMsGuess }: ModelReady, nowMs: number): void {
     const known = this.#models.get(cid)
     if (known !== undefined) {
       known.batching = batching
@@ -126,6 +130,7 @@ class ProviderMachine {
       batching,
       queue: createQueue(),
       running: new Set(),
+      sizes: createBatchSizes(this.#limits.batchJobsMax, batchJobsKnown),
       times: createServiceTimes(serviceMsGuess),
       blockedUntilMs: nowMs,
       windowUntilMs: undefined,
@@ -205,13 +210,15 @@ class ProviderMachine {
 
   /** Starts what can start. */
   #run(model: Model, nowMs: number): void {
-    const { concurrency, batchRowsMax } = this.#limits
     if (model.windowUntilMs !== undefined) {
       if (model.windowUntilMs > nowMs && model.queue.size < model.lastBatchJobs) return
       this.#endWindow(model)
     }
-    while (model.running.size < concurrency && model.queue.size > 0) {
-      const jobs = model.queue.take(model.batching, batchRowsMax)
+    while (model.queue.size > 0 && (model.running.size === 0 || this.#isTakingAhead(model))) {
+      const jobs = model.queue.take(
+        model.batching ? model.sizes.choose(model.queue.size) : 1,
+        this.#limits.batchRowsMax,
+      )
       const batch: Batch = { id: this.#nextBatchId++, model, jobs, startedAtMs: nowMs, abortAtMs: undefined }
       this.#batches.set(batch.id, batch)
       model.running.add(batch)
@@ -231,12 +238,21 @@ class ProviderMachine {
     }
   }
 
+  /** Whether the runtime may have one more execution at hand: not where what waits should rather gather to a batch. */
+  #isTakingAhead({ batching, running, sizes }: Model): boolean {
+    if (running.size >= this.#limits.handedOverMax) return false
+    return !batching || (sizes.jobsMax === 1 && !sizes.isTrying)
+  }
+
   #executed(event: Executed, nowMs: number): void {
-    const batch = this.#finish(event.batchId)
+    const batch = this.#finish(event.batchId, nowMs)
     if (batch === undefined) return
     const { model, jobs } = batch
     // An execution in which every entry was refused has measured nothing.
     if (event.outcomes.some(({ ok }) => ok)) model.times.add(event.serviceMs, jobs.length)
+    if (model.batching && event.outcomes.every(({ ok }) => ok)) {
+      model.sizes.add(jobs.length, inputBytesOf(jobs), event.serviceMs)
+    }
     for (const [index, job] of jobs.entries()) {
       const outcome = event.outcomes[index]
       if (outcome === undefined) this.#refuseJob(job, 'failed', 'the runtime gave no outcome for this job')
@@ -264,9 +280,10 @@ class ProviderMachine {
   }
 
   #executionFailed({ batchId, code, message, retryAfterMs }: ExecutionFailed, nowMs: number): void {
-    const batch = this.#finish(batchId)
+    const batch = this.#finish(batchId, nowMs)
     if (batch === undefined) return
     const { model, jobs } = batch
+    if (code === 'failed' && jobs.length > 1) model.sizes.fail(jobs.length)
     const pauses = retryAfterMs > 0
     if (pauses) model.blockedUntilMs = nowMs + retryAfterMs
     for (const job of jobs) {
@@ -293,11 +310,15 @@ class ProviderMachine {
     this.#tell(model, nowMs)
   }
 
-  #finish(batchId: number): Batch | undefined {
+  #finish(batchId: number, nowMs: number): Batch | undefined {
     const batch = this.#batches.get(batchId)
     if (batch === undefined) return undefined
     this.#batches.delete(batchId)
-    batch.model.running.delete(batch)
+    const { running } = batch.model
+    const [first] = running
+    running.delete(batch)
+    const [next] = running
+    if (first === batch && next !== undefined) next.startedAtMs = nowMs
     return batch
   }
 
@@ -321,12 +342,13 @@ class ProviderMachine {
   }
 
   #abort(batch: Batch, nowMs: number): void {
-    this.#finish(batch.id)
+    const [first] = batch.model.running
+    this.#finish(batch.id, nowMs)
     this.#effects.push({ type: 'abort', batchId: batch.id })
     for (const job of batch.jobs) this.#forgetJob(job)
     // It took at least this long: otherwise a model that never ends would look as fast as its guess.
     const { times } = batch.model
-    times.add(Math.max(times.executionMs, nowMs - batch.startedAtMs), batch.jobs.length)
+    if (first === batch) times.add(Math.max(times.executionMs, nowMs - batch.startedAtMs), batch.jobs.length)
     this.#run(batch.model, nowMs)
     this.#tell(batch.model, nowMs)
   }
@@ -392,12 +414,11 @@ class ProviderMachine {
   }
 
   #openWindow(model: Model, nowMs: number): void {
-    const { batchWindowMs, batchRowsMax } = this.#limits
-    const windowMs = Math.min(batchWindowMs, model.times.executionMs * WINDOW_SERVICE_SHARE)
+    const windowMs = Math.min(this.#limits.batchWindowMs, model.times.executionMs * WINDOW_SERVICE_SHARE)
     const waiting = model.queue.size
     // Timers are no finer than a millisecond: a shorter window would cost more than it saves.
     if (windowMs < 1 || !model.batching || this.#status !== 'serving') return
-    if (waiting === 0 || waiting >= Math.min(model.lastBatchJobs, batchRowsMax)) return
+    if (waiting === 0 || waiting >= Math.min(model.lastBatchJobs, model.sizes.jobsMax)) return
     model.windowUntilMs = nowMs + windowMs
     this.#effects.push({ type: 'schedule', timer: `window:${model.cid}`, atMs: model.windowUntilMs })
   }
@@ -441,6 +462,10 @@ class ProviderMachine {
     if (job.batch === undefined) job.model.queue.remove(job)
     this.#inputBytes -= job.inputBytes
   }
+}
+
+function inputBytesOf(jobs: readonly Job[]): number {
+  return jobs.reduce((total, { inputBytes }) => total + inputBytes, 0)
 }
 
 function firstRequest(job: Job): string {

@@ -10,10 +10,10 @@ export interface JobQueue {
   push(job: Job): void
   remove(job: Job): void
   /**
-   * Takes the job whose turn it is and, if `batching`, those that can run with it, up to `rowsMax` rows in all.
+   * Takes the job whose turn it is and those that can run with it, up to `jobsMax` jobs and `rowsMax` rows in all.
    * A job with more rows than that runs alone. Empty when nothing waits.
    */
-  take(batching: boolean, rowsMax: number): Job[]
+  take(jobsMax: number, rowsMax: number): Job[]
   /** All that wait, in turn. */
   jobs(): Job[]
 }
@@ -54,14 +54,14 @@ export function createQueue(): JobQueue {
       size += 1
     },
     remove,
-    take: (batching, rowsMax) => {
-      const [first, ...others] = batching
-        ? jobs()
-        : [...lines.values()].slice(0, 1).flatMap((line) => line[0]!)
+    take: (jobsMax, rowsMax) => {
+      const [first, ...others] =
+        jobsMax > 1 ? jobs() : [...lines.values()].slice(0, 1).flatMap((line) => line[0]!)
       if (first === undefined) return []
       const taken = [first]
       let { rows } = first
       for (const job of others) {
+        if (taken.length >= jobsMax) break
         if (!sharesBatch(first, job) || rows + job.rows > rowsMax) continue
         taken.push(job)
         rows += job.rows

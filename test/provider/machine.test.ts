@@ -10,8 +10,11 @@ import {
 
 type EffectOf<T extends ProviderEffect['type']> = Extract<ProviderEffect, { type: T }>
 
-/** One provider driven by hand, with a model that takes 100 ms by its guess. */
-function createBench(limits: Partial<ProviderLimits> = {}, batching = true) {
+/**
+ * One provider driven by hand, with a model that takes 100 ms by its guess. `batching`: true for a model of which it is
+ * known already that batches of any size help, 'unknown' for one of which nothing is.
+ */
+function createBench(limits: Partial<ProviderLimits> = {}, batching: boolean | 'unknown' = true) {
   const provider = createProvider({ limits })
   const all: ProviderEffect[] = []
   const timers = new Map<string, number>()
@@ -39,7 +42,13 @@ function createBench(limits: Partial<ProviderLimits> = {}, batching = true) {
     nowMs = untilMs
     return all.slice(from)
   }
-  tell({ type: 'modelReady', model: 'm', batching, serviceMsGuess: 100 })
+  tell({
+    type: 'modelReady',
+    model: 'm',
+    batching: batching !== false,
+    serviceMsGuess: 100,
+    ...(batching === true ? { batchJobsKnown: 32 } : {}),
+  })
   return {
     provider,
     tell,
@@ -132,19 +141,113 @@ test('a batch has no more rows than allowed; a job with more runs alone', () => 
   assert.equal(bench.batches(), [['r/a0'], ['r/a1', 'r/a3'], ['r/a2'], ['r/a4']])
 })
 
-test('a model that is not batch-independent runs one after the other', () => {
+test('a model that is not batch-independent runs alone what comes, and the runtime has the next at hand', () => {
   const bench = createBench({}, false)
-  for (const name of ['a1', 'a2', 'a3']) bench.request(name)
+  for (const name of ['a1', 'a2', 'a3', 'a4']) bench.request(name)
+  assert.equal(bench.batches(), [['r/a1'], ['r/a2']])
   bench.executed(1, 1)
   bench.executed(2, 1)
-  assert.equal(bench.batches(), [['r/a1'], ['r/a2'], ['r/a3']])
+  assert.equal(bench.batches(), [['r/a1'], ['r/a2'], ['r/a3'], ['r/a4']])
+})
+
+test('where batches are known not to help, all run alone, with the next at hand and no window', () => {
+  const bench = createBench({}, 'unknown')
+  let batch = 0
+  for (let round = 0; round < 6; round++) {
+    for (const job of [1, 2, 3, 4]) bench.request(`a${round}.${job}`)
+    while (batch < bench.of('execute').length) {
+      const { length } = bench.batches()[batch]!
+      bench.executed(++batch, length, 100 * length)
+    }
+  }
+  const sizes = bench.batches().map(({ length }) => length)
+  assert.equal(sizes.slice(0, 6), [1, 1, 1, 1, 1, 2], 'tried where two wait')
+  const before = bench.batches().length
+  bench.request('b1')
+  bench.request('b2')
+  bench.request('b3')
+  assert.is(bench.batches().length, before + 2)
+  bench.executed(before + 1, 1)
+  assert.is(bench.batches().length, before + 3)
+  assert.not(bench.of('schedule').some(({ timer }) => timer.startsWith('window')))
+})
+
+test('where batches are found to help, what waits gathers while one runs', () => {
+  const bench = createBench({}, 'unknown')
+  let batch = 0
+  for (let round = 0; round < 12; round++) {
+    for (const job of [1, 2, 3, 4, 5]) bench.request(`a${round}.${job}`)
+    while (batch < bench.of('execute').length)
+      bench.executed(++batch, bench.batches()[batch - 1]!.length, 100)
+  }
+  assert.equal(
+    bench
+      .batches()
+      .slice(-2)
+      .map(({ length }) => length),
+    [1, 4],
+  )
+})
+
+test('what the runtime has at hand counts as waiting, in what is announced and in what is refused', () => {
+  const bench = createBench({ queuedMax: 2 }, false)
+  for (const name of ['a1', 'b1', 'c1', 'd1']) bench.request(name)
+  assert.is(bench.batches().length, 2)
+  assert.equal(bench.provider.load('m'), { running: 1, queued: 2, capacity: 3, serviceMs: 100 })
+  assert.equal(bench.refusals(), ['r/d1 busy'])
+  assert.is(bench.of('refuse')[0]?.retryAfterMs, 250)
+})
+
+test('the time of an execution at hand counts from when the one before ended', () => {
+  const bench = createBench({ abortGraceMs: 500 }, false)
+  bench.request('a1')
+  bench.request('a2', { deadlineAtMs: 3000 })
+  bench.pass(2500)
+  bench.executed(1, 1, 100)
+  bench.pass(3500)
+  assert.is(bench.of('abort').length, 1)
+  bench.request('a3')
+  bench.executed(3, 1, 5000)
+  // The median of 100, of the 1000 since the first had ended, and of 5000.
+  assert.is(bench.provider.load('m')?.serviceMs, 1000)
+})
+
+test('what is given up while it lies at hand measures nothing', () => {
+  const bench = createBench({ abortGraceMs: 500 }, false)
+  bench.request('a1')
+  bench.request('a2')
+  bench.tell({ type: 'cancelled', requestId: 'r/a2' })
+  bench.pass(5000)
+  assert.equal(bench.of('abort'), [{ type: 'abort', batchId: 2 }])
+  assert.is(bench.provider.load('m')?.serviceMs, 100, 'the guess')
+  bench.executed(1, 1, 7)
+  assert.is(bench.provider.load('m')?.serviceMs, 7)
+})
+
+test('a batch that failed as a whole makes the next ones smaller', () => {
+  const bench = createBench({ batchWindowMs: 0 })
+  for (const name of ['a1', 'a2', 'a3', 'a4', 'a5']) bench.request(name)
+  bench.executed(1, 1)
+  bench.tell({ type: 'executionFailed', batchId: 2, code: 'failed', message: '', retryAfterMs: 0 })
+  for (const batch of [3, 4, 5, 6]) bench.executed(batch, 1)
+  for (const name of ['b1', 'b2', 'b3', 'b4']) bench.request(name)
+  bench.executed(7, 1)
+  assert.equal(bench.batches().slice(1), [
+    ['r/a2', 'r/a3', 'r/a4', 'r/a5'],
+    ['r/a2'],
+    ['r/a3'],
+    ['r/a4'],
+    ['r/a5'],
+    ['r/b1'],
+    ['r/b2', 'r/b3'],
+  ])
 })
 
 test('a requester that sends many does not make another wait for all of them', () => {
   const bench = createBench({}, false)
   for (const name of ['a1', 'a2', 'a3', 'a4', 'b1', 'c1', 'b2']) bench.request(name)
   for (let batch = 1; batch <= 6; batch++) bench.executed(batch, 1)
-  assert.equal(bench.batches().flat(), ['r/a1', 'r/a2', 'r/b1', 'r/c1', 'r/a3', 'r/b2', 'r/a4'])
+  assert.equal(bench.batches().flat(), ['r/a1', 'r/a2', 'r/a3', 'r/b1', 'r/c1', 'r/a4', 'r/b2'])
 })
 
 test('a batch is held open for a moment for those who were just answered', () => {
