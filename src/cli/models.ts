@@ -39,6 +39,7 @@ export function addModelsCommands(program: Command, terminal: Terminal, dataDire
     .argument('<model>', 'a name or an address; of this machine or of the mesh')
     .description('what a model takes and gives, and how its answers are compared')
     .option('--bootstrap <multiaddr>', 'ask the mesh that this node belongs to; repeatable', collect, [])
+    .option('--no-mdns', 'do not look for nodes on the local network')
     .option('--data <dir>', 'where models lie', dataDirectory)
     .option('--json', 'print one JSON object', false)
     .option(
@@ -52,6 +53,7 @@ export function addModelsCommands(program: Command, terminal: Terminal, dataDire
 
 interface InspectOptions extends CommonOptions {
   readonly bootstrap: readonly string[]
+  readonly mdns: boolean
   readonly verbose: boolean
   readonly manifest: boolean
 }

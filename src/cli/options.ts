@@ -14,6 +14,7 @@ export interface AskOptions extends CommonOptions {
   readonly replicas: number
   readonly timeout: number
   readonly digestsOnly: boolean
+  readonly mdns: boolean
   readonly verbose: boolean
 }
 
@@ -27,6 +28,7 @@ export function askOptions(command: Command, dataDirectory: string): Command {
       collect,
       [],
     )
+    .option('--no-mdns', 'do not look for nodes on the local network')
     .option('--data <dir>', 'where models, receipts and remembered peers lie', dataDirectory)
     .option('--digests-only', 'keep no inputs and outputs in the receipt, only their digests', false)
     .option('--json', 'print one JSON object', false)

@@ -17,12 +17,13 @@ export interface Session {
 }
 
 /**
- * Uses the node that runs on the data directory; else starts one that knows `bootstrap`, the remembered peers and
- * whoever answers on the local network, and that leaves again with `close`.
+ * Uses the node that runs on the data directory; else starts one that knows `bootstrap`, the remembered peers and,
+ * with `mdns`, whoever answers on the local network, and that leaves again with `close`.
  */
 export async function openSession(options: {
   data: string
   bootstrap: readonly string[]
+  mdns: boolean
   verbose: boolean
   terminal: Terminal
 }): Promise<Session> {
@@ -40,7 +41,7 @@ export async function openSession(options: {
     ephemeral: true,
     listen: [],
     bootstrap: options.bootstrap,
-    mdns: true,
+    mdns: options.mdns,
     log: createLog({
       level: options.verbose ? 'debug' : 'error',
       json: false,

@@ -27,8 +27,7 @@ import {
 } from '../fixtures/processes.ts'
 import { externalModel } from '../models/source/scene.ts'
 
-/** A model that no other run on this machine has: neighbours are found by multicast, and must not answer for ours. */
-const TINY = buildAffineModel({ columns: 2, outputs: 3, seed: process.pid })
+const TINY = buildAffineModel({ columns: 2, outputs: 3 })
 const LISTEN = ['--no-mdns', '--listen', '/ip4/127.0.0.1/tcp/0']
 const INPUT = float32Tensor('x', [1, 2], new Float32Array([1, -2]))
 
@@ -88,7 +87,7 @@ test('models add: the same source has the same address, as a file and as a direc
   assert.match(cid, /^bafy/)
   assert.is(json(directory)[0].cid, cid)
   assert.equal([added.name, json(directory)[0].name], ['tiny', 'mine'])
-  const nobody = ['--bootstrap', '/ip4/127.0.0.1/tcp/1', '--input', 'x=x.npy']
+  const nobody = ['--no-mdns', '--bootstrap', '/ip4/127.0.0.1/tcp/1', '--input', 'x=x.npy']
   lonely = verimesh(['infer', cid, ...nobody, '--data', 'lonely', '--json'])
 })
 
@@ -177,7 +176,7 @@ test('the very command that start prints answers, from a machine that never adde
   const data = join(desk, 'third')
   const program = launch(['start', '--data', data, '--model', 'tiny.onnx', ...LISTEN])
   const [, command] = await program.printed(/^ +verimesh (infer .*--bootstrap .*)$/m)
-  const ended = await verimesh(command!.split(' '))
+  const ended = await verimesh([...command!.split(' '), '--no-mdns'])
   assert.is(ended.code, 0, ended.stderr)
   assert.match(ended.stdout, /^y +float32\[1, 3\] +-?\d/m)
   assert.match(ended.stderr, /signed by one provider.*nobody checked it/)
@@ -186,7 +185,7 @@ test('the very command that start prints answers, from a machine that never adde
   const children = descendants(program.pid)
   assert.ok(children.length > 0, 'its model runs in a process of its own')
   program.signal('SIGTERM')
-  const end = await program.ended
+  const end = await soon(program)
   assert.equal([end.code, end.signal], [0, null])
   await untilGone(children)
 })
@@ -338,7 +337,7 @@ test('Ctrl-C ends a node cleanly: exit code 0, no socket, no process left', asyn
   assert.ok(children.length >= 3)
   for (const { program } of providers) program.signal('SIGINT')
   for (const { program, data } of providers) {
-    const { code, signal, stdout, stderr } = await program.ended
+    const { code, signal, stdout, stderr } = await soon(program)
     assert.equal([code, signal], [0, null], stderr)
     assert.match(stdout, /stopped/)
     assert.is(await stat(join(data, 'control.sock')).catch(() => 'gone'), 'gone')
@@ -359,6 +358,16 @@ function verimesh(args: readonly string[], options?: ProgramOptions): Promise<Pr
   return launch(args, options).ended
 }
 
+/** A clean end, which takes well under a second; one that hangs must not hang the test. */
+async function soon(program: Program): Promise<ProgramEnd> {
+  const timer = setTimeout(() => program.signal('SIGKILL'), 20_000)
+  try {
+    return await program.ended
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** Asks the mesh of the first provider. */
 function ask(
   args: readonly string[],
@@ -366,7 +375,7 @@ function ask(
   model = cid,
   options?: ProgramOptions,
 ): Promise<ProgramEnd> {
-  return verimesh([command, model, '--bootstrap', first.address, ...args], options)
+  return verimesh([command, model, '--no-mdns', '--bootstrap', first.address, ...args], options)
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the test looks into what a stranger would read
