@@ -33,5 +33,7 @@ export const INTERESTS_MAX = 32
 /** Searches under way at once, one a model. */
 export const SEARCHES_MAX = 16
 /** Providers that are asked for the description of a model before giving up. */
-export const DESCRIBE_TRIES_MAX = 5
+export const DESCRIBE_TRIES_MAX = 15
+/** Of those, asked at once: a megabyte comes from each that answers, and one that is silent holds nobody up. */
+export const DESCRIBE_PARALLEL = 3
 export const DESCRIBE_TIMEOUT_MS = 5_000

@@ -106,6 +106,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       await mesh.connect(peer, signal)
       return fetchModelBlocks(host, peer, cid, signal)
     },
+    random: createRandom(randomInt(2 ** 32)),
     log,
   })
 

@@ -1,8 +1,8 @@
 import { verifyDirectoryBlocks } from '../../models/address/index.ts'
 import { decodeManifest, MANIFEST_FILE } from '../../models/manifest/index.ts'
 import type { ModelStore } from '../../models/store/index.ts'
-import type { ProviderCandidate } from '../../peers/book/index.ts'
-import { DESCRIBE_TIMEOUT_MS, DESCRIBE_TRIES_MAX, DESCRIPTIONS_MAX } from './constants.ts'
+import { drawSome, type Random } from '../routing/index.ts'
+import { DESCRIBE_PARALLEL, DESCRIBE_TIMEOUT_MS, DESCRIBE_TRIES_MAX, DESCRIPTIONS_MAX } from './constants.ts'
 import type { Finder } from './finding.ts'
 import type { Log } from './log.ts'
 import { type DescribedModel, JobError } from './node.ts'
@@ -12,12 +12,16 @@ export interface DescriberComponents {
   readonly finder: Finder
   /** Asks one provider for the blocks of manifest and task files. */
   readonly fetchBlocks: (provider: string, cid: string, signal: AbortSignal) => Promise<readonly Uint8Array[]>
+  readonly random: Random
   readonly log: Log
 }
 
 export type Describer = (cid: string, signal?: AbortSignal) => Promise<DescribedModel>
 
-/** Manifests and task files by address, from the own store or from whoever provides the model, verified either way. */
+/**
+ * Manifests and task files by address, from the own store or from whoever provides the model, verified either way.
+ * Providers are drawn, and some asked at once: the first ones of a list may have chosen their keys to be first.
+ */
 export function createDescriber(components: DescriberComponents): Describer {
   /** The latest last. They never change: the address is their digest. */
   const known = new Map<string, DescribedModel>()
@@ -40,31 +44,36 @@ async function fromStore(store: ModelStore, cid: string): Promise<DescribedModel
 }
 
 async function fromProviders(
-  { finder, fetchBlocks, log }: DescriberComponents,
+  { finder, fetchBlocks, random, log }: DescriberComponents,
   cid: string,
   signal: AbortSignal,
 ): Promise<DescribedModel> {
-  const tried = new Set<string>()
   const failures: string[] = []
-  const ask = async (candidates: readonly ProviderCandidate[]): Promise<DescribedModel | undefined> => {
-    for (const { provider } of candidates) {
-      if (tried.has(provider) || tried.size >= DESCRIBE_TRIES_MAX) continue
-      signal.throwIfAborted()
-      tried.add(provider)
-      try {
-        const bounded = AbortSignal.any([signal, AbortSignal.timeout(DESCRIBE_TIMEOUT_MS)])
-        return described(cid, await fetchBlocks(provider, cid, bounded))
-      } catch (error) {
-        const message = error instanceof Error ? error.message : String(error)
-        failures.push(`${provider}: ${message}`)
-        log.debug('a provider could not describe a model', { model: cid, provider, error: message })
-      }
+  const ask = async (provider: string, asking: AbortSignal): Promise<DescribedModel> => {
+    try {
+      return described(cid, await fetchBlocks(provider, cid, asking))
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      failures.push(`${provider}: ${message}`)
+      log.debug('a provider could not describe a model', { model: cid, provider, error: message })
+      throw error
     }
-    return undefined
   }
-  const candidates = await finder.find({ model: cid, atLeast: 1, signal }, () => {})
-  const found = await ask(candidates)
-  if (found !== undefined) return found
+  const candidates = drawSome(
+    await finder.find({ model: cid, atLeast: 1, signal }, () => {}),
+    DESCRIBE_TRIES_MAX,
+    random,
+  )
+  for (let at = 0; at < candidates.length; at += DESCRIBE_PARALLEL) {
+    signal.throwIfAborted()
+    const done = new AbortController()
+    const asking = AbortSignal.any([signal, done.signal, AbortSignal.timeout(DESCRIBE_TIMEOUT_MS)])
+    const asked = candidates.slice(at, at + DESCRIBE_PARALLEL).map(({ provider }) => ask(provider, asking))
+    // All of them failing is told below, by what each said.
+    const found = await Promise.any(asked).catch(() => undefined)
+    done.abort(new Error('another provider was faster'))
+    if (found !== undefined) return found
+  }
   signal.throwIfAborted()
   throw new JobError({
     code: 'not-enough-providers',

@@ -13,7 +13,7 @@
  * Not here: verifying receipts and outputs (before an event is made), scores (evidence goes out), retries of the
  * transport.
  */
-import type { Candidate, Random } from '../routing/index.ts'
+import { type Candidate, drawSome, type Random } from '../routing/index.ts'
 import { REQUESTER_LIMITS, type RequesterLimits } from './constants.ts'
 import type { EvidenceKind, JobFailure, RequesterEffect } from './effects.ts'
 import type { AttemptFailure, JobSpec, ProviderId, RequesterEvent } from './events.ts'
@@ -34,7 +34,7 @@ import {
   wakeTimes,
 } from './job.ts'
 import { evidenceFrom, verdictOn } from './record.ts'
-import { chooseProviders, countMissing, drawSome } from './selection.ts'
+import { chooseProviders, countMissing } from './selection.ts'
 
 export interface Requester {
   /** Synchronous; `nowMs` never goes back. Events for unknown jobs, attempts or timers are ignored: they come late. */

@@ -43,17 +43,3 @@ export function chooseProviders(
     .map((candidate) => ({ ...candidate, notBeforeMs: again.get(candidate.provider)! }))
   return [...fresh, ...selectProviders(busy, count - fresh.length, { ...options, exclude: new Set() })]
 }
-
-/** `count` of them at random; all, in their order, where they are no more than that. */
-export function drawSome(
-  candidates: readonly Candidate[],
-  count: number,
-  random: Random,
-): readonly Candidate[] {
-  if (candidates.length <= count) return candidates
-  const left = [...candidates]
-  return Array.from({ length: Math.max(0, count) }, () => {
-    const [drawn] = left.splice(Math.floor(random.next() * left.length), 1)
-    return drawn!
-  })
-}

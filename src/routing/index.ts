@@ -1,3 +1,3 @@
 export type { Candidate } from './candidate.ts'
-export { createRandom, type Random, type SeededRandom } from './random.ts'
+export { createRandom, drawSome, type Random, type SeededRandom } from './random.ts'
 export { createEstimate, type RoutingPolicy, type SelectOptions, selectProviders } from './select.ts'

@@ -25,3 +25,13 @@ export function createRandom(seed: number): SeededRandom {
     fork: () => createRandom(nextUint32() ^ 0x5bd1e995),
   }
 }
+
+/** `count` of `values` at random; all, in their order, where they are no more than that. */
+export function drawSome<Value>(values: readonly Value[], count: number, random: Random): readonly Value[] {
+  if (values.length <= count) return values
+  const left = [...values]
+  return Array.from({ length: Math.max(0, count) }, () => {
+    const [drawn] = left.splice(Math.floor(random.next() * left.length), 1)
+    return drawn!
+  })
+}
