@@ -212,6 +212,12 @@ export class Book {
       .sort((left, right) => (left.peerId < right.peerId ? -1 : 1))
   }
 
+  /** The address group that a connection to `peerId` showed; undefined while there was none: announced ones can be invented. */
+  verifiedGroup(peerId: string): string | undefined {
+    const entry = this.#peers.get(peerId)
+    return entry?.verified ? entry.group : undefined
+  }
+
   /** Multiaddresses at which `peerId` may be dialled; empty when nothing is known. */
   addresses(peerId: string): readonly string[] {
     return this.#peers.get(peerId)?.addresses ?? []

@@ -191,7 +191,14 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         book.serviceMeasured(effect.provider, job.spec.model, serviceMs)
         progress(job, 'answered')
         const outputDigest = Buffer.from(answer.outputDigest).toString('hex')
-        post({ type: 'resultReceived', jobId: effect.jobId, attempt: effect.attempt, outputDigest })
+        const group = book.verifiedGroup(effect.provider)
+        post({
+          type: 'resultReceived',
+          jobId: effect.jobId,
+          attempt: effect.attempt,
+          outputDigest,
+          ...(group === undefined ? {} : { group }),
+        })
       },
       (error: unknown) => {
         if (attempt.controller.signal.aborted) return

@@ -45,6 +45,8 @@ export type RequesterEvent =
       readonly attempt: number
       /** Hex of the salted output digest. */
       readonly outputDigest: string
+      /** Address group that the answer came from, which the verdict counts; left out, that of the candidate. */
+      readonly group?: string
     }
   | {
       readonly type: 'requestFailed'

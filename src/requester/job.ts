@@ -28,7 +28,8 @@ export type JobState =
 export interface Attempt {
   readonly number: number
   readonly provider: ProviderId
-  readonly group: string
+  /** What was announced, until an answer shows where it came from. */
+  group: string
   state: AttemptState
 }
 

@@ -109,6 +109,7 @@ class RequesterMachine {
       case 'resultReceived': {
         const attempt = job.attempts[event.attempt]
         if (attempt === undefined || !isPending(attempt)) return false
+        attempt.group = event.group ?? attempt.group
         this.#end(attempt, { status: 'answered', digest: event.outputDigest })
         this.#compareNew(job, attempt, event.outputDigest)
         updateCluster(job)

@@ -77,6 +77,18 @@ test('a provider record makes a candidate without load, for a minute', () => {
   assert.equal(names(book, 60_000), [])
 })
 
+test('only a connection shows whose address group a peer belongs to', () => {
+  const book = new Book()
+  book.announced('a', announcement({ multiaddrs: ['/ip4/198.51.100.1/tcp/1', '/ip4/203.0.113.7/tcp/1'] }), 0)
+  assert.is(book.verifiedGroup('a'), undefined)
+  book.connected('a', '/ip4/203.0.113.7/tcp/1', 1)
+  assert.is(book.verifiedGroup('a'), 'ip4:203.0.113')
+  book.announced('a', announcement({ sequence: 2, multiaddrs: ['/ip4/198.51.100.1/tcp/1'] }), 2)
+  book.disconnected('a')
+  assert.is(book.verifiedGroup('a'), 'ip4:203.0.113')
+  assert.is(book.verifiedGroup('b'), undefined)
+})
+
 test('who can not be reached is no candidate until it announces itself, and pauses ever longer', () => {
   const book = new Book()
   let sequence = 1

@@ -142,6 +142,18 @@ test('settles as soon as a quorum has the same digest, without comparing', () =>
   assert.is(bench.requester.jobs, 0)
 })
 
+test('a verdict counts the address groups that answers came from, not those that were announced', () => {
+  const bench = createBench()
+  bench.submit()
+  bench.found(3)
+  for (const attempt of [0, 1, 2]) {
+    const group = attempt === 2 ? 'elsewhere' : 'one owner'
+    bench.tell({ type: 'resultReceived', jobId: 'job', attempt, outputDigest: 'x', group })
+  }
+  assert.is(bench.of('settle')[0]?.verdict.groups, 1)
+  assert.is(bench.of('close')[0]?.verdict?.groups, 2)
+})
+
 test('compares different digests and settles when they agree', () => {
   const bench = createBench()
   bench.submit()
