@@ -8,6 +8,7 @@ import {
 import {
   type AnnouncedModel,
   addRtt,
+  addressesOf,
   addServiceTime,
   createModelEntry,
   createPeerEntry,
@@ -92,7 +93,7 @@ export class Book {
     model.sequence = announcement.sequence
     model.expiresAtMs = nowMs + Math.min(announcement.ttlMs, TTL_MS_MAX)
     if (announcement.leaving) model.foundUntilMs = 0
-    this.#addAddresses(peer, announcement.multiaddrs)
+    this.#addAddresses(peer, 'ownAddresses', announcement.multiaddrs)
     return 'noted'
   }
 
@@ -102,7 +103,7 @@ export class Book {
     const entry = peer === undefined ? undefined : this.#model(peer, model, nowMs)
     if (peer === undefined || entry === undefined) return 'full'
     if (!hasLeft(entry)) entry.foundUntilMs = nowMs + FOUND_TTL_MS
-    this.#addAddresses(peer, multiaddrs)
+    this.#addAddresses(peer, 'hearsay', multiaddrs)
     return 'noted'
   }
 
@@ -127,7 +128,7 @@ export class Book {
   /** The connected peer says where it listens. Ignored for peers that the book does not know. */
   addressed(peerId: string, multiaddrs: readonly string[]): void {
     const entry = this.#peers.get(peerId)
-    if (entry !== undefined) this.#addAddresses(entry, multiaddrs)
+    if (entry !== undefined) this.#addAddresses(entry, 'ownAddresses', multiaddrs)
   }
 
   /** The last connection closed. What it announced stays until it expires: it may be dialled again. */
@@ -218,9 +219,10 @@ export class Book {
     return entry?.verified ? entry.group : undefined
   }
 
-  /** Multiaddresses at which `peerId` may be dialled; empty when nothing is known. */
+  /** Multiaddresses at which `peerId` may be dialled, its own ones first; empty when nothing is known. */
   addresses(peerId: string): readonly string[] {
-    return this.#peers.get(peerId)?.addresses ?? []
+    const entry = this.#peers.get(peerId)
+    return entry === undefined ? [] : addressesOf(entry)
   }
 
   #peer(peerId: string, nowMs: number): PeerEntry | undefined {
@@ -262,11 +264,11 @@ export class Book {
     return entry
   }
 
-  #addAddresses(peer: PeerEntry, multiaddrs: readonly string[]): void {
+  #addAddresses(peer: PeerEntry, from: 'ownAddresses' | 'hearsay', multiaddrs: readonly string[]): void {
     const usable = multiaddrs.filter((address) => address.length <= ADDRESS_LENGTH_MAX)
-    peer.addresses = [...new Set([...usable, ...peer.addresses])].slice(0, ADDRESSES_PER_PEER_MAX)
+    peer[from] = [...new Set([...usable, ...peer[from]])].slice(0, ADDRESSES_PER_PEER_MAX)
     if (peer.verified) return
-    const groups = peer.addresses.map((address) => addressGroup(address, this.#groups))
+    const groups = addressesOf(peer).map((address) => addressGroup(address, this.#groups))
     peer.group = groups.find((group) => group !== undefined) ?? peer.peerId
   }
 }
@@ -294,6 +296,6 @@ function viewOf(peer: PeerEntry, nowMs: number): PeerView {
     })
   }
   models.sort((left, right) => (left.cid < right.cid ? -1 : 1))
-  const { peerId, addresses, group, connected, rttMs, results, disagreed } = peer
-  return { peerId, addresses, group, connected, rttMs, models, results, disagreed }
+  const { peerId, group, connected, rttMs, results, disagreed } = peer
+  return { peerId, addresses: addressesOf(peer), group, connected, rttMs, models, results, disagreed }
 }

@@ -1,4 +1,5 @@
 import {
+  ADDRESSES_PER_PEER_MAX,
   RTT_WEIGHT,
   SERVICE_SAMPLES,
   UNREACHABLE_PAUSE_MAX_MS,
@@ -40,8 +41,10 @@ export interface ModelEntry {
 
 export interface PeerEntry {
   readonly peerId: string
-  /** Newest first. */
-  addresses: string[]
+  /** Where the peer itself says that it listens, newest first. */
+  ownAddresses: string[]
+  /** Where others say so, newest first: anybody can say anything, so these come after its own. */
+  hearsay: string[]
   /** Groups of all addresses, or of the one that we are or were connected to, which can't be invented. */
   group: string
   verified: boolean
@@ -59,7 +62,8 @@ export interface PeerEntry {
 export function createPeerEntry(peerId: string, nowMs: number): PeerEntry {
   return {
     peerId,
-    addresses: [],
+    ownAddresses: [],
+    hearsay: [],
     group: peerId,
     verified: false,
     connected: false,
@@ -120,4 +124,9 @@ export function markUnreachable(entry: PeerEntry, nowMs: number): void {
     if (!hasLeft(model)) model.announced = undefined
     model.foundUntilMs = 0
   }
+}
+
+/** Multiaddresses to try, in this order. */
+export function addressesOf({ ownAddresses, hearsay }: PeerEntry): string[] {
+  return [...new Set([...ownAddresses, ...hearsay])].slice(0, ADDRESSES_PER_PEER_MAX)
 }

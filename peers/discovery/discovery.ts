@@ -31,8 +31,8 @@ export interface DiscoveryOptions {
   readonly log: Log
   /** Called for each provider that any search saw, also for ones seen before. A record is a claim, up to 48 hours old. */
   readonly onProvider?: (model: string, provider: FoundProvider) => void
-  /** Called when a provider that was found could not be dialled: its record is probably older than its end. */
-  readonly onUnreachable?: (provider: FoundProvider) => void
+  /** Connects to a provider that was found; `onProvider` was told of it. In place of a dial to the record's addresses. */
+  readonly connect?: (provider: FoundProvider, signal: AbortSignal) => Promise<unknown>
 }
 
 /** Who provides a model, by provider records in the DHT: how those who know nobody find the first ones. */
@@ -189,7 +189,7 @@ class RecordTask {
   }
 
   async #search(signal: AbortSignal): Promise<void> {
-    const { host, log, onUnreachable } = this.#options
+    const { host, log } = this.#options
     const dials: Promise<unknown>[] = []
     for await (const provider of findProviders(this.#options, this.#model, this.#cid, signal)) {
       if (host.getConnections(provider.peerId).length > 0 || dials.length >= FOLLOWED_CONNECTIONS_MAX)
@@ -198,21 +198,25 @@ class RecordTask {
         this.#connect(provider, signal).catch((error: unknown) => {
           if (signal.aborted) return
           log.debug(`provider ${provider.peerId} can't be reached: ${String(error)}`)
-          onUnreachable?.(provider)
         }),
       )
     }
     await Promise.all(dials)
   }
 
-  async #connect({ peerId, multiaddrs }: FoundProvider, signal: AbortSignal): Promise<void> {
-    const { host, clock } = this.#options
+  async #connect(provider: FoundProvider, signal: AbortSignal): Promise<void> {
+    const { host, clock, connect } = this.#options
+    const { peerId, multiaddrs } = provider
     // Two that find each other at once would both dial, and pay two handshakes: one of them lets the other begin.
     if (host.peerId.toString() > peerId.toString()) {
       await sleep(clock, YIELD_DIAL_MS, signal)
       if (host.getConnections(peerId).length > 0) return
     }
     const bounded = withTimeout(signal)
+    if (connect !== undefined) {
+      await connect(provider, bounded)
+      return
+    }
     if (multiaddrs.length > 0) {
       await host.peerStore.merge(peerId, { multiaddrs: [...multiaddrs] }, { signal: bounded })
     }

@@ -90,7 +90,7 @@ async function assemble(options: MeshOptions, host: Host, clock: Clock, random: 
       book.found(peerId.toString(), model, multiaddrs.map(String), clock.now())
       news(model)
     },
-    onUnreachable: ({ peerId }) => book.unreachable(peerId.toString(), clock.now()),
+    connect: ({ peerId }, signal) => connect(host, book, clock, peerId.toString(), signal),
   })
   const bootstrap = keepBootstrapped(host, { multiaddrs: options.bootstrap, clock, random, log })
   const remembering =
@@ -159,13 +159,35 @@ async function connect(
   const open = host.getConnections(peer).find((connection) => connection.status === 'open')
   if (open !== undefined) return open
   try {
-    const multiaddrs = book.addresses(peerId).map((address) => multiaddr(address))
-    if (multiaddrs.length > 0) await host.peerStore.merge(peer, { multiaddrs }, { signal })
-    return await host.dial(peer, { signal })
+    return await dialKnown(host, peer, book.addresses(peerId), signal)
   } catch (error) {
     if (!signal.aborted) book.unreachable(peerId, clock.now())
     throw error
   }
+}
+
+/**
+ * First by the book's addresses, in its order. libp2p tries what it knows one after the other, for seconds each, and
+ * learns from whoever answers a query of the DHT: a liar's addresses would be tried before the peer's own.
+ */
+async function dialKnown(
+  host: Host,
+  peer: PeerId,
+  addresses: readonly string[],
+  signal: AbortSignal,
+): Promise<Connection> {
+  const suffix = `/p2p/${peer}`
+  const multiaddrs = addresses.map((address) =>
+    multiaddr(address.endsWith(suffix) ? address : `${address}${suffix}`),
+  )
+  if (multiaddrs.length > 0) {
+    try {
+      return await host.dial(multiaddrs, { signal })
+    } catch (error) {
+      if (signal.aborted) throw error
+    }
+  }
+  return host.dial(peer, { signal })
 }
 
 /** Tells the book who is connected from where, and how long a round trip takes. */

@@ -77,6 +77,19 @@ test('a provider record makes a candidate without load, for a minute', () => {
   assert.equal(names(book, 60_000), [])
 })
 
+test('what others say of a peer comes after what it says itself, and pushes out nothing of it', () => {
+  const book = new Book()
+  const invented = (from: number) =>
+    Array.from({ length: 8 }, (_, index) => `/ip4/192.0.2.1/tcp/${from + index}`)
+  book.found('a', MODEL, invented(1), 0)
+  assert.equal(book.addresses('a'), invented(1))
+  book.announced('a', announcement(), 1)
+  book.found('a', MODEL, invented(100), 2)
+  const [own] = announcement().multiaddrs
+  assert.equal(book.addresses('a'), [own, ...invented(100).slice(0, 7)])
+  assert.is(book.candidates(MODEL, 3)[0]?.group, 'ip4:203.0.113')
+})
+
 test('only a connection shows whose address group a peer belongs to', () => {
   const book = new Book()
   book.announced('a', announcement({ multiaddrs: ['/ip4/198.51.100.1/tcp/1', '/ip4/203.0.113.7/tcp/1'] }), 0)

@@ -1,6 +1,9 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { multiaddr } from '@multiformats/multiaddr'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createAnnouncements, type ModelOffer, modelTopic } from '../../peers/announcements/index.ts'
@@ -91,6 +94,40 @@ test('five nodes with one bootstrap learn of all models of all others, and hear 
       until(`node ${index} knows who left`, () => loaded(mesh, MODEL).length === 3),
     ),
   )
+})
+
+test('what others say of a peer does not keep it from being reached where it said itself', async () => {
+  const [target, asker] = await Promise.all([joinWatched([]), joinWatched([], { listen: [] })])
+  const { host } = target.mesh
+  const peerId = host.peerId.toString()
+  const own = host.getMultiaddrs().map(String)
+  // Each takes a connection and never says anything.
+  const tarpits = await Promise.all(
+    [1, 2, 3].map(async () => {
+      const sockets = new Set<Socket>()
+      const tarpit = createServer((socket) => sockets.add(socket)).listen(0, '127.0.0.1')
+      open.push({
+        stop() {
+          tarpit.close()
+          for (const socket of sockets) socket.destroy()
+        },
+      })
+      await once(tarpit, 'listening')
+      return `/ip4/127.0.0.1/tcp/${(tarpit.address() as AddressInfo).port}/p2p/${peerId}`
+    }),
+  )
+  const { book } = asker.mesh
+  book.announced(
+    peerId,
+    { ...offer, model: MODEL, multiaddrs: own, sequence: 1, ttlMs: 60_000, leaving: false },
+    0,
+  )
+  book.found(peerId, MODEL, tarpits, 0)
+  await asker.mesh.host.peerStore.merge(host.peerId, {
+    multiaddrs: tarpits.map((address) => multiaddr(address)),
+  })
+  const connection = await asker.mesh.connect(peerId, AbortSignal.timeout(2_000))
+  assert.is(connection.remotePeer.toString(), peerId)
 })
 
 test('a newcomer that only asks learns the load of all providers, and finds their records in the DHT', async () => {
