@@ -69,11 +69,11 @@ export const WINDOW_SERVICE_SHARE = 0.1
 
 /** A batch that saves less of its time than this is not worth that its jobs wait for one another and differ in their last bits. */
 export const BATCH_GAIN_MIN = 0.05
-/** Executions by which a size is judged. With other work on the machine, one of three is undisturbed. */
-export const BATCH_TRIAL_SAMPLES = 3
+/** Executions by which a size is judged. On a machine that others load, the least of three still was off by a half at times. */
+export const BATCH_TRIAL_SAMPLES = 5
 /** So many executions a trial may keep the runtime from getting work ahead, which is when queues form. */
 export const BATCH_TRIAL_EXECUTIONS = 8
-/** All sizes are tried anew after so many executions: some 15 of them then run at a size that is not the best. */
+/** All sizes are tried anew after so many executions: some 25 of them then run at a size that is not the best. */
 export const BATCH_TRIAL_INTERVAL = 500
 /** What an execution costs beside the model: two messages between processes. It is all that batches save for tiny models. */
 export const EXECUTION_OVERHEAD_MS = 0.1

@@ -7,7 +7,7 @@ import type { IncomingInference } from '../../protocols/inference/index.ts'
 import { openJob } from '../../protocols/receipt/index.ts'
 import { silentLog } from '../../src/node/index.ts'
 import { createProviderDriver } from '../../src/node/provider-driver.ts'
-import { createProvider } from '../../src/provider/index.ts'
+import { createProvider, type Provider } from '../../src/provider/index.ts'
 import { MODEL, SALT, testJob } from '../fixtures/jobs.ts'
 import { seededSigner } from '../fixtures/seeded-signer.ts'
 
@@ -73,6 +73,43 @@ test('draining ends at once when there is no more time for it', async () => {
   hurry.abort()
   await stopping
   assert.is((await answering).kind, 'refused')
+})
+
+test('entries that shared a run took its time once; those that ran one by one took the sum', async () => {
+  for (const [batched, expectedMs] of [
+    [true, 7],
+    [false, 14],
+  ] as const) {
+    const { request } = startSilent()
+    const executed = Promise.withResolvers<number>()
+    // A machine that runs two requests together, and tells what it hears of them.
+    const machine: Provider = {
+      load: () => undefined,
+      handle: (event) => {
+        if (event.type === 'executed') executed.resolve(event.serviceMs)
+        if (event.type !== 'requested' || event.request.requestId !== '2') return []
+        const { model } = event.request
+        return [{ type: 'execute', batchId: 1, model, requestIds: ['1', '2'], deadlineAtMs: 0 }]
+      },
+    }
+    const value = { outputs: INPUTS, outputDigest: new Uint8Array(32), batched, serviceMs: 7 }
+    const runtime: ModelRuntime = {
+      ...endless(),
+      execute: async (batch) => batch.map(() => ({ ok: true, value })),
+    }
+    const driver = createProviderDriver({
+      machine,
+      signer: seededSigner(1),
+      log: silentLog,
+      announce: () => {},
+    })
+    const manifest = { name: 'two', batching: { independent: true } }
+    driver.add({ cid: MODEL, manifest } as StoredModel, runtime)
+    const { signal } = new AbortController()
+    driver.answer(request, signal)
+    driver.answer(request, signal)
+    assert.is(await executed.promise, expectedMs, `batched: ${batched}`)
+  }
 })
 
 test.run()

@@ -153,7 +153,7 @@ test('a model that is not batch-independent runs alone what comes, and the runti
 test('where batches are known not to help, all run alone, with the next at hand and no window', () => {
   const bench = createBench({}, 'unknown')
   let batch = 0
-  for (let round = 0; round < 6; round++) {
+  for (let round = 0; round < 12; round++) {
     for (const job of [1, 2, 3, 4]) bench.request(`a${round}.${job}`)
     while (batch < bench.of('execute').length) {
       const { length } = bench.batches()[batch]!
@@ -161,7 +161,7 @@ test('where batches are known not to help, all run alone, with the next at hand 
     }
   }
   const sizes = bench.batches().map(({ length }) => length)
-  assert.equal(sizes.slice(0, 6), [1, 1, 1, 1, 1, 2], 'tried where two wait')
+  assert.equal(sizes.slice(0, 7), [1, 1, 1, 1, 1, 2, 1], 'tried where two wait')
   const before = bench.batches().length
   bench.request('b1')
   bench.request('b2')
@@ -175,7 +175,7 @@ test('where batches are known not to help, all run alone, with the next at hand 
 test('where batches are found to help, what waits gathers while one runs', () => {
   const bench = createBench({}, 'unknown')
   let batch = 0
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < 24; round++) {
     for (const job of [1, 2, 3, 4, 5]) bench.request(`a${round}.${job}`)
     while (batch < bench.of('execute').length)
       bench.executed(++batch, bench.batches()[batch - 1]!.length, 100)
