@@ -8,3 +8,5 @@ export const TENSOR_NAME_BYTES_MAX = 256
 export const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 /** Data starts on a multiple of this many bytes, so that a typed array can look straight into the payload. */
 export const PAYLOAD_ALIGNMENT = 8
+/** Numbers and lists of one tensor as JSON, which are some 100 MB of text: the largest payload of float32 just fits. */
+export const JSON_VALUES_MAX = 2 ** 24 + 2 ** 20

@@ -1,7 +1,7 @@
 /**
  * Tensors as people write them: nested JSON lists. For a command line and small inputs; never on the wire.
  */
-import { PAYLOAD_BYTES_MAX, TENSOR_RANK_MAX } from './constants.ts'
+import { JSON_VALUES_MAX, PAYLOAD_BYTES_MAX, TENSOR_RANK_MAX } from './constants.ts'
 import { TensorError } from './errors.ts'
 import { halfBits, halfValue } from './half.ts'
 import { type DType, ELEMENT_BYTES, elementCount, type Tensor, verifyTensorSize } from './tensor.ts'
@@ -60,9 +60,10 @@ export function tensorFromJson(
 }
 
 /** The tensor as nested lists that `tensorFromJson` reads back to the same bytes (but for a NaN's payload, and the sign of a
- * zero once it went through JSON text). */
+ * zero once it went through JSON text). Throws `payload-too-large` above JSON_VALUES_MAX. */
 export function tensorToJson(tensor: Tensor): NestedArray {
   verifyTensorSize(tensor)
+  verifyValueCount(tensor)
   const { dims, dtype, data } = tensor
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
   const read = READERS[dtype]
@@ -77,6 +78,22 @@ export function tensorToJson(tensor: Tensor): NestedArray {
     return Array.from({ length }, () => nest(axis + 1))
   }
   return nest(0)
+}
+
+/** A tensor without elements can still have billions of lists: [4294967295, 0]. */
+function verifyValueCount({ name, dims }: Tensor): void {
+  let lists = 1
+  let values = 1
+  for (const dim of dims) {
+    lists *= dim
+    values += lists
+  }
+  if (values > JSON_VALUES_MAX) {
+    throw new TensorError(
+      'payload-too-large',
+      `tensor "${name}" of the shape [${dims.join(', ')}] is too large for JSON: write it to a .npy file`,
+    )
+  }
 }
 
 /** The shape that the first element of each list suggests. A list may not be empty but at the last axis. */

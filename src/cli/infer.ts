@@ -3,7 +3,15 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { ValueSignature } from '../../models/manifest/index.ts'
 import { openModelStore } from '../../models/store/index.ts'
-import { decodeNpy, encodeNpy, type Tensor, tensorFromJson, tensorToJson } from '../../models/tensor/index.ts'
+import {
+  decodeNpy,
+  ELEMENT_BYTES,
+  encodeNpy,
+  type JsonElement,
+  type Tensor,
+  tensorFromJson,
+  tensorToJson,
+} from '../../models/tensor/index.ts'
 import type { JobResult } from '../node/index.ts'
 import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
@@ -109,12 +117,15 @@ async function show(
   if (bundle !== undefined) terminal.note(`receipt: ${bundle}`)
 }
 
-function sample(tensor: Tensor): string {
-  const values = (tensorToJson(tensor) as unknown[]).flat(Number.POSITIVE_INFINITY)
-  const shown = values
-    .slice(0, SHOWN_VALUES)
-    .map((value) => (typeof value === 'number' ? Number(value.toPrecision(6)) : value))
-  return `${shown.join(', ')}${values.length > SHOWN_VALUES ? `, ... ${values.length} in all` : ''}`
+function sample({ name, dtype, data }: Tensor): string {
+  const count = data.byteLength / ELEMENT_BYTES[dtype]
+  const head = Math.min(count, SHOWN_VALUES)
+  // Only what is shown: lists of all values of an output can take gigabytes.
+  const part = { name, dtype, dims: [head], data: data.subarray(0, head * ELEMENT_BYTES[dtype]) }
+  const shown = (tensorToJson(part) as JsonElement[]).map((value) =>
+    typeof value === 'number' ? Number(value.toPrecision(6)) : value,
+  )
+  return `${shown.join(', ')}${count > head ? `, ... ${count} in all` : ''}`
 }
 
 async function readInputs(

@@ -96,4 +96,20 @@ function refuses(act: () => unknown, code: TensorErrorCode): void {
   assert.throws(act, (error: unknown) => error instanceof TensorError && error.code === code)
 }
 
+test('a tensor of few bytes and many lists does not become JSON', () => {
+  const empty = (dims: number[]) =>
+    tensorToJson({ name: 'y', dtype: 'float32', dims, data: new Uint8Array(0) })
+  for (const dims of [
+    [2 ** 32 - 1, 0],
+    [2 ** 20, 2 ** 20, 0],
+  ]) {
+    assert.throws(
+      () => empty(dims),
+      (error: unknown) => error instanceof TensorError && error.code === 'payload-too-large',
+    )
+  }
+  assert.equal(empty([0, 2 ** 32 - 1]), [])
+  assert.equal(empty([2, 0]), [[], []])
+})
+
 test.run()
