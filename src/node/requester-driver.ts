@@ -21,7 +21,7 @@ import type {
   RequesterEvent,
 } from '../requester/index.ts'
 import type { Candidate } from '../routing/index.ts'
-import { compareTensorsGradually, type Verdict } from '../verification/index.ts'
+import { ANSWERS_MAX, compareTensorsGradually, type Verdict } from '../verification/index.ts'
 import { writeBundle } from './bundle.ts'
 import { now } from './clock.ts'
 import type { NodeParts } from './config.ts'
@@ -386,7 +386,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         model: request.model,
         replicas: terms.replicas,
         quorum: terms.quorum,
-        attemptsMax: terms.replicas + REPLACEMENTS_MAX,
+        attemptsMax: Math.min(ANSWERS_MAX, terms.replicas + REPLACEMENTS_MAX),
         deadlineAtMs: nowMs + terms.timeoutMs,
         attemptTimeoutMs: parts.attemptTimeoutMs ?? terms.timeoutMs * ATTEMPT_TIMEOUT_PART,
         observeMs: parts.observeMs ?? Math.min(OBSERVE_DEFAULT_MS, terms.timeoutMs),

@@ -82,6 +82,12 @@ test('a job with the wrong inputs is told what was expected and what was given, 
   }
 })
 
+test('as many replicas as terms may ask for are looked for', async () => {
+  const error = await failureOf({ model: quick.cid, inputs: [row(1)], replicas: 15 })
+  assert.is(error.failure.code, 'not-enough-providers')
+  assert.is(error.failure.needed, 15)
+})
+
 test('terms that make no sense are refused before anybody is asked', async () => {
   for (const terms of [{ replicas: 0 }, { replicas: 2, quorum: 1 }, { timeoutMs: 0 }, { tau: 1 }]) {
     const error = await failureOf({ model: quick.cid, inputs: [row(1)], ...terms })
