@@ -20,6 +20,8 @@ export interface NodeConfig {
   readonly mdns: boolean
   /** Threads of each model's process; by default half of what the machine offers, at least one. */
   readonly threads?: number
+  /** Memory above which a model's process is ended, in bytes; by default half of what this process may have. */
+  readonly modelMemoryBytesMax?: number
   /**
    * Whether addresses of loopback and private ranges count as separate owners. True on one machine or a LAN, where all
    * share a range; false in a public mesh, where one owner could hide there.

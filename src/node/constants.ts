@@ -37,3 +37,8 @@ export const DESCRIBE_TRIES_MAX = 15
 /** Of those, asked at once: a megabyte comes from each that answers, and one that is silent holds nobody up. */
 export const DESCRIBE_PARALLEL = 3
 export const DESCRIBE_TIMEOUT_MS = 5_000
+/**
+ * Of the machine's memory, what one model's process may have. A stranger's inputs decide how much it takes: text
+ * recognition takes 3.7 GB and 20 s for a line of 27 MB, and four times that for one twice as long.
+ */
+export const MODEL_MEMORY_PART = 0.5

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import { createNativeRuntime, type ModelRuntime } from '../../models/runtime/index.ts'
 import { openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { systemClock } from '../../peers/clock/index.ts'
@@ -14,7 +14,7 @@ import { createRequester } from '../requester/index.ts'
 import { createRandom } from '../routing/index.ts'
 import { now } from './clock.ts'
 import type { NodeConfig } from './config.ts'
-import { DRAIN_DEFAULT_MS, FLUSH_MS } from './constants.ts'
+import { DRAIN_DEFAULT_MS, FLUSH_MS, MODEL_MEMORY_PART } from './constants.ts'
 import { createDescriber } from './describing.ts'
 import { createFinder } from './finding.ts'
 import { JobError, NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
@@ -115,6 +115,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       modelPath,
       signature: manifest.signature,
       batching: manifest.batching.independent,
+      memoryBytesMax: config.modelMemoryBytesMax ?? Math.floor(memoryBytes() * MODEL_MEMORY_PART),
       threads: config.threads ?? Math.max(1, Math.floor(availableParallelism() / 2)),
       onLog: (level, message) => log[level](message, { model: manifest.name }),
     })
@@ -232,4 +233,9 @@ function notOneself(error: unknown): unknown {
     ...error.failure,
     message: `${error.failure.message} This node provides the model itself, but does not count itself: its own word would check nothing.`,
   })
+}
+
+/** What the machine has, or the container that this process is in; 0 or a huge number says that there is no limit. */
+function memoryBytes(): number {
+  return Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 }

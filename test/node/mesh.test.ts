@@ -197,6 +197,20 @@ test('jobs outlive a provider that is killed while it works on them', async () =
   }
 })
 
+test('a model that takes more memory than it may is ended, and the requester told why', async () => {
+  // Its process takes some 90 MB, and several times the 56 MB of the inputs.
+  const greedy = await addModel('greedy', buildLoopModel(), { note: 'greedy' })
+  const node = await startNode({
+    storeDirectory,
+    bootstrap: [providers[0]!],
+    modelMemoryBytesMax: 200_000_000,
+  })
+  await node.provide(greedy.cid)
+  const error = await failureOf({ ...looping(ENDLESS_TURNS, 14_000_000), model: greedy.cid, replicas: 1 })
+  assert.match(error.failure.attempts[0]!.failure.message, /bytes of memory where 200000000 are allowed/)
+  await node.stop({ drainMs: 0 })
+})
+
 test('a node that stops answers what runs and hands back what waits', async () => {
   const alone = await addModel('alone', buildLoopModel(), { note: 'another address' })
   const leaver = await startNode({ storeDirectory, bootstrap: [providers[0]!] })
@@ -208,11 +222,14 @@ test('a node that stops answers what runs and hands back what waits', async () =
       () => 'answered',
       (error: unknown) => (error as JobError).failure.attempts.map(({ failure }) => failure.code).join(),
     )
-  const jobs = [submit(), submit(), submit()]
+  const jobs = [submit(), submit(), submit(), submit()]
   const now = () => leaver.status().models.find(({ cid }) => cid === alone.cid)
-  await until('one job runs and two wait', () => now()?.running === 1 && now()?.queued === 2)
+  await until('one job runs, the others wait', () => now()?.running === 1 && now()?.queued === 3)
   await leaver.stop({ drainMs: 20_000 })
-  assert.equal((await Promise.all(jobs)).sort(), ['answered', 'stopping', 'stopping'])
+  const ends = (await Promise.all(jobs)).sort()
+  // The second may be at the runtime's hand already, and is then answered too.
+  assert.ok(['answered,answered', 'answered,stopping'].includes(ends.slice(0, 2).join()), ends.join())
+  assert.equal(ends.slice(2), ['stopping', 'stopping'])
   // Again, for whoever is not sure.
   await leaver.stop()
 })
