@@ -69,7 +69,7 @@ async function runFile(path: string): Promise<FileResult> {
 async function runProcess(path: string): Promise<Ended> {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', path], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, FORCE_COLOR: '0' },
+    env: { ...process.env, FORCE_COLOR: '0', ORT_DISABLE_TELEMETRY: '1' },
     detached: true,
   })
   running.add(child)

@@ -27,6 +27,8 @@ export interface StartOptions {
 export function startProcess(entry: string, options: StartOptions = {}): BenchProcess {
   const child = fork(join(import.meta.dirname, `${entry}.ts`), {
     execArgv: ['--disable-warning=ExperimentalWarning', ...(options.execArgv ?? [])],
+    // The baselines too: the engine's telemetry costs time that has nothing to do with what is measured.
+    env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })

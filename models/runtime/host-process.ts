@@ -210,7 +210,8 @@ function captureLines(child: ChildProcess, onLine: (line: string) => void): void
 }
 
 function allowedEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const allowed: NodeJS.ProcessEnv = {}
+  // onnxruntime 1.30 records what is run in a database of its own and sends it to its maker, unless told otherwise.
+  const allowed: NodeJS.ProcessEnv = { ORT_DISABLE_TELEMETRY: '1' }
   for (const name of ENVIRONMENT_ALLOWED) {
     if (environment[name] !== undefined) allowed[name] = environment[name]
   }

@@ -280,6 +280,7 @@ test('the process sees no secret of the environment', async (context) => {
     const environment = await readFile(`/proc/${runtime.status().pid}/environ`, 'latin1')
     assert.not.match(environment, /SECRET|a-key-that-must-not-leak/)
     assert.not.match(environment, /npm_|HOME=/)
+    assert.match(environment, /ORT_DISABLE_TELEMETRY=1/, 'the engine tells its maker nothing')
   } finally {
     delete process.env.VERIMESH_TEST_SECRET
   }
