@@ -69,10 +69,12 @@ test('draining ends at once when there is no more time for it', async () => {
   const { driver, request } = startSilent()
   const answering = driver.answer(request, new AbortController().signal)
   const hurry = new AbortController()
+  const startedAtMs = performance.now()
   const stopping = driver.stop(600_000, hurry.signal)
   hurry.abort()
   await stopping
   assert.is((await answering).kind, 'refused')
+  assert.ok(performance.now() - startedAtMs < 10_000, 'long before the job itself had to end')
 })
 
 test('entries that shared a run took its time once; those that ran one by one took the sum', async () => {
