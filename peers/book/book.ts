@@ -154,25 +154,26 @@ export class Book {
     if (entry !== undefined) addRtt(entry, rttMs)
   }
 
-  /** `serviceMs`: from sending to receiving, less the round trip. */
-  serviceMeasured(peerId: string, model: string, serviceMs: number): void {
-    const entry = this.#peers.get(peerId)?.models.get(model)
-    if (entry !== undefined) addServiceTime(entry, serviceMs)
-  }
-
-  /** A request goes out. Call the returned function once it has ended, however it ended; more calls do nothing. */
-  dispatched(peerId: string, model: string, nowMs: number): () => void {
+  /**
+   * A request goes out. Call the returned function once it has ended, however it ended; more calls do nothing. With
+   * `elapsedMs`, from sending to receiving, where it brought an answer: less the round trip, and shared by those of
+   * our requests that were there before, that is how long the peer takes for one. Its own word would be a claim.
+   */
+  dispatched(peerId: string, model: string, nowMs: number): (elapsedMs?: number) => void {
     const peer = this.#peer(peerId, nowMs)
     const entry = peer === undefined ? undefined : this.#model(peer, model, nowMs)
     if (peer === undefined || entry === undefined) return () => {}
     let open = true
+    const ahead = peer.outstanding
     peer.outstanding++
     entry.outstanding++
-    return () => {
+    return (elapsedMs) => {
       if (!open) return
       open = false
       peer.outstanding--
       entry.outstanding--
+      if (elapsedMs === undefined) return
+      addServiceTime(entry, Math.max(0, elapsedMs - (peer.rttMs ?? 0)) / (ahead + 1))
     }
   }
 

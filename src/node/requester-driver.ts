@@ -186,9 +186,8 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
     job.attempts.set(effect.attempt, attempt)
     progress(job, 'asking')
     ask(job, attempt, effect.deadlineAtMs).then(
-      ({ answer, serviceMs }) => {
+      (answer) => {
         attempt.answer = answer
-        book.serviceMeasured(effect.provider, job.spec.model, serviceMs)
         progress(job, 'answered')
         const outputDigest = Buffer.from(answer.outputDigest).toString('hex')
         const group = book.verifiedGroup(effect.provider)
@@ -215,13 +214,10 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
     )
   }
 
-  async function ask(
-    job: RunningJob,
-    attempt: Attempt,
-    deadlineAtMs: number,
-  ): Promise<{ answer: Answer; serviceMs: number }> {
+  async function ask(job: RunningJob, attempt: Attempt, deadlineAtMs: number): Promise<Answer> {
     const { signed } = job
-    const done = book.dispatched(attempt.provider, job.spec.model, now())
+    const startedAtMs = now()
+    const ended = book.dispatched(attempt.provider, job.spec.model, now())
     try {
       const reply = await client.request(
         attempt.provider,
@@ -244,7 +240,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
           retryAfterMs: reply.retryAfterMs,
         })
       }
-      const receipt = verifyReceipt(reply.receipt, {
+      verifyReceipt(reply.receipt, {
         jobCommitment: signed.commitment,
         provider: attempt.provider,
         outputDigest: reply.outputDigest,
@@ -255,12 +251,10 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       // A signature over garbage is good too: what is no output of the model never becomes an answer.
       const tensors = decodeTensors(outputs)
       verifyOutputs(job.manifest.signature, tensors)
-      return {
-        answer: { receipt: reply.receipt, outputs, tensors, outputDigest },
-        serviceMs: Math.max(0, receipt.finishedAtMs - receipt.startedAtMs),
-      }
+      ended(now() - startedAtMs)
+      return { receipt: reply.receipt, outputs, tensors, outputDigest }
     } finally {
-      done()
+      ended()
     }
   }
 

@@ -1,6 +1,7 @@
 /** What one hostile provider can do to a requester and its job: nodes on loopback, with real libp2p. */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Manifest } from '../../models/manifest/index.ts'
@@ -25,6 +26,7 @@ const OUTPUT = float32Tensor('y', [2, 2], new Float32Array([1, 2, 3, 4]))
 interface Lie {
   readonly outputs?: Uint8Array
   readonly receipt?: (receipt: Receipt) => Receipt
+  readonly delayMs?: number
 }
 
 const store = createMemoryModelStore()
@@ -105,6 +107,16 @@ test('a receipt of another lane than the job asked for does not spoil the bundle
   assert.equal(report.agreed, verdict.agreed)
 })
 
+test('how long a provider takes is measured, whatever its receipt says', async () => {
+  const cid = await provided('slow', [hostile])
+  const delayMs = 120
+  lies.set(cid, { delayMs, receipt: (receipt) => ({ ...receipt, finishedAtMs: receipt.startedAtMs }) })
+  await requester.submit({ model: cid, inputs: [INPUT], replicas: 1 })
+  const seen = requester.peers().find(({ peerId }) => peerId === hostile.peerId)
+  const serviceMs = seen?.models.find((model) => model.cid === cid)?.serviceMs ?? 0
+  assert.ok(serviceMs > delayMs / 2, `${serviceMs} ms`)
+})
+
 async function provided(name: string, nodes: readonly VerimeshNode[]): Promise<string> {
   const { cid } = await addModel(name)
   await Promise.all(nodes.map((node) => node.provide(cid)))
@@ -117,7 +129,7 @@ async function provided(name: string, nodes: readonly VerimeshNode[]): Promise<s
   return cid
 }
 
-async function startProvider(bootstrap?: VerimeshNode, lies = false): Promise<VerimeshNode> {
+async function startProvider(bootstrap?: VerimeshNode, isHostile = false): Promise<VerimeshNode> {
   const dataDirectory = await scratchDirectory()
   const signer = createSigner((await loadOrCreateIdentity(dataDirectory)).rawPrivateKey)
   return startNode({
@@ -128,7 +140,10 @@ async function startProvider(bootstrap?: VerimeshNode, lies = false): Promise<Ve
       createRuntime: () => createStubRuntime({ seed: 1, signature: SIGNATURE, transform: () => [OUTPUT] }),
       wrapHandler: (answer) => async (request, signal) => {
         const honestAnswer = await answer(request, signal)
-        return lies ? tampered(request, honestAnswer, signer) : honestAnswer
+        if (!isHostile) return honestAnswer
+        const lie = lies.get(request.job.model)
+        if (lie?.delayMs !== undefined) await wait(lie.delayMs)
+        return tampered(request, honestAnswer, signer)
       },
     },
   })

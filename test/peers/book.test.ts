@@ -145,11 +145,22 @@ test('outstanding requests are counted over all models, and each ends once', () 
 test('one outlier moves neither the service time nor, by much, the round trip', () => {
   const book = new Book()
   book.announced('a', announcement(), 0)
-  for (const serviceMs of [20, 21, 19, 5_000, 20]) book.serviceMeasured('a', MODEL, serviceMs)
+  for (const elapsedMs of [20, 21, 19, 5_000, 20]) book.dispatched('a', MODEL, 0)(elapsedMs)
   for (const rttMs of [10, 10, 10, 50]) book.rttMeasured('a', rttMs)
   const [candidate] = book.candidates(MODEL, 0)
   assert.is(candidate?.serviceMs, 20)
   assert.is(candidate?.rttMs, 20)
+})
+
+test('the time of one request leaves out the round trip and those that were there before', () => {
+  const book = new Book()
+  book.announced('a', announcement(), 0)
+  book.rttMeasured('a', 10)
+  const ends = [1, 2, 3].map(() => book.dispatched('a', MODEL, 0))
+  for (const [index, end] of ends.entries()) end(10 + 30 * (index + 1))
+  assert.is(book.candidates(MODEL, 0)[0]?.serviceMs, 30)
+  book.dispatched('a', MODEL, 0)()
+  assert.is(book.candidates(MODEL, 0)[0]?.serviceMs, 30, 'what brought no answer measures nothing')
 })
 
 test('the group is that of the connection, whatever addresses the peer announces', () => {
@@ -285,7 +296,7 @@ test('a view shows what was measured rather than what was announced, and leaves 
   const book = new Book()
   book.announced('a', announcement(), 0)
   book.announced('a', announcement({ model: 'model-b', ttlMs: 10 }), 0)
-  book.serviceMeasured('a', MODEL, 33)
+  book.dispatched('a', MODEL, 0)(33)
   book.resulted('a', true, 0)
   book.resulted('a', false, 0)
   const [view] = book.peers(20)
