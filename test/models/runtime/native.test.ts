@@ -131,6 +131,24 @@ test('carries payloads of every size, by the slab and by the socket', async (con
   }
 })
 
+test('executions handed over ahead do not touch each other’s payloads in the slab', async (context) => {
+  const runtime = await open(context, buildAddOneModel())
+  await runtime.load()
+  const values = Array.from({ length: 24 }, (_, index) => index * 10)
+  const running = values.map((value) => {
+    const x = float32Tensor('x', [1, 200_000], new Float32Array(200_000).fill(value))
+    return runtime.execute([executionOf(x)], forever)
+  })
+  for (const [index, promise] of running.entries()) {
+    const [outcome] = await promise
+    const y = resultOf(outcome)
+    assert.ok(
+      y.every((element) => element === values[index]! + 1),
+      `execution ${index}`,
+    )
+  }
+})
+
 test('carries int64, float16 and float64 elements as they are', async (context) => {
   const cases = [
     ['int64', new BigInt64Array([1n, -5n, 2n ** 60n]), new BigInt64Array([2n, -4n, 2n ** 60n + 1n])],
