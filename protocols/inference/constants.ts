@@ -39,5 +39,11 @@ export const ANSWER_MS = 30_000
 export const PEER_INPUT_BYTES_MAX = 64 * 1024 * 1024
 /** And from all peers together. */
 export const NODE_INPUT_BYTES_MAX = 256 * 1024 * 1024
+/**
+ * While that memory is full, inputs that came at less than 2 Mbit/s so far, over at least this long, give way to a new
+ * request. An honest one on a slow line is ended by it too, but only then, and it can be sent again elsewhere.
+ */
+export const SLOW_BYTES_PER_MS = 256
+export const SLOW_AFTER_MS = 1_000
 /** What is said to who comes while that memory is full. */
 export const MEMORY_RETRY_AFTER_MS = 250

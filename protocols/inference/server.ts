@@ -156,11 +156,15 @@ async function serveMessage(
 ): Promise<void> {
   const { framed, remotePeer, budget, clock } = session
   const opened = openHeader(message, remotePeer)
-  const refusal =
-    'code' in opened ? opened : (components.admit?.(opened) ?? budget.reserve(remotePeer, message.inputBytes))
+  const giveWay = () =>
+    framed.abort(new InferenceError('timeout', 'the inputs came too slowly while memory was full'))
+  const reserved =
+    'code' in opened
+      ? opened
+      : (components.admit?.(opened) ?? budget.reserve(remotePeer, message.inputBytes, clock.now(), giveWay))
   framed.limitReads(STALL_MS, clock.now() + INPUTS_MS)
-  if (refusal !== undefined) {
-    await send(session, { kind: 'refused', ...refusal })
+  if ('code' in reserved) {
+    await send(session, { kind: 'refused', ...reserved })
     await framed.discardBytes(message.inputBytes)
     return
   }
@@ -168,13 +172,13 @@ async function serveMessage(
   try {
     // Not zeroed: every byte is written before anyone sees it.
     const inputs = new Uint8Array(Buffer.allocUnsafeSlow(message.inputBytes).buffer)
-    await framed.readBytes(inputs)
+    await framed.readBytes(inputs, (part) => reserved.received(part.byteLength))
     const request = { ...header, salt: message.salt, inputs }
     const answer = await handle(components, session, request, verifySignature)
     if (answer === undefined) throw new InferenceError('hung-up', 'the requester is gone')
     await send(session, answer, header.jobCommitment)
   } finally {
-    budget.release(remotePeer, message.inputBytes)
+    reserved.release()
   }
 }
 
