@@ -1,3 +1,5 @@
+import { printableJson } from '../node/index.ts'
+
 /** What the person, or the program behind the pipe, sees. */
 export interface Terminal {
   /** A line of the answer, on standard output. */
@@ -24,7 +26,7 @@ export function createTerminal(): Terminal {
     },
     printJson(value) {
       clear()
-      process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`)
+      process.stdout.write(`${printableJson(value, 2)}\n`)
     },
     note(line) {
       clear()

@@ -15,5 +15,5 @@ export {
   type SubmitRequest,
   type VerimeshNode,
 } from './node.ts'
-export { printable } from './printable.ts'
+export { printable, printableJson } from './printable.ts'
 export { VERSION } from './version.ts'

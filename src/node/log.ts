@@ -1,4 +1,4 @@
-import { printable } from './printable.ts'
+import { printable, printableJson } from './printable.ts'
 
 /** One line per thing that happened: readable for people, or one JSON object per line for machines. */
 export interface Log {
@@ -32,7 +32,7 @@ export function createLog(options: {
     const time = now().toISOString()
     options.write(
       options.json
-        ? JSON.stringify({ time, level, event, ...plain(fields) })
+        ? printableJson({ time, level, event, ...plain(fields) })
         : readable(time, level, event, fields),
     )
   }
