@@ -111,7 +111,7 @@ function startCall(clock: Clock, timeoutMs: number, signal: AbortSignal | undefi
   const onAbort = () =>
     stop(new InferenceError('aborted', 'the request was cancelled', { cause: signal?.reason }))
   const unschedule = clock.schedule(
-    () => stop(new InferenceError('timeout', `no answer within ${timeoutMs} ms`)),
+    () => stop(new InferenceError('timeout', `no answer within ${Math.round(timeoutMs)} ms`)),
     timeoutMs,
   )
   const call: Call = {

@@ -1,7 +1,14 @@
 import { JobError, printable } from '../node/index.ts'
 import type { Terminal } from './terminal.ts'
 
-export type CommandErrorCode = 'usage' | 'unknown-model' | 'no-task' | 'unreadable-input' | 'refused'
+export type CommandErrorCode =
+  | 'usage'
+  | 'unknown-model'
+  | 'no-task'
+  | 'unreadable-input'
+  | 'unwritable-output'
+  | 'name-taken'
+  | 'refused'
 
 /** What a command itself has to complain about. */
 export class CommandError extends Error {
@@ -33,13 +40,15 @@ export function reportFailure(error: unknown, terminal: Terminal, json: boolean)
       },
     })
   } else {
-    terminal.note(`error (${code}): ${printable(message)}`)
+    const [first, ...rest] = message.split('\n')
+    terminal.note(`error (${code}): ${printable(first ?? '')}`)
+    for (const line of rest) terminal.note(printable(line))
     if (error instanceof JobError) {
       for (const { provider, failure } of error.failure.attempts) {
         terminal.note(`  ${provider}: ${failure.code}: ${printable(failure.message)}`)
       }
     }
-    for (const cause of causes(error)) terminal.note(`  because: ${printable(cause)}`)
+    for (const cause of causes(error, message)) terminal.note(`  because: ${printable(cause)}`)
     if (code === 'unexpected' && error instanceof Error && error.stack !== undefined)
       terminal.note(error.stack)
   }
@@ -52,13 +61,14 @@ function codeOf(error: unknown): string {
   return 'unexpected'
 }
 
-function causes(error: unknown): string[] {
+/** Why, in what the person has not been told yet. Some libraries put whole stacks into a message: its first line does. */
+function causes(error: unknown, message: string): string[] {
   const found: string[] = []
   let cause = error instanceof Error ? error.cause : undefined
   // A chain of causes is short; a ring of them would not end.
-  while (cause instanceof Error && found.length < 5) {
-    found.push(cause.message)
-    cause = cause.cause
+  for (let depth = 0; cause instanceof Error && depth < 5; depth++, cause = cause.cause) {
+    const line = cause.message.split('\n')[0]?.trim() ?? ''
+    if (line !== '' && !message.includes(line) && !found.includes(line)) found.push(line)
   }
   return found
 }

@@ -17,7 +17,7 @@ import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
 import { type AskOptions, askOptions, collect } from './options.ts'
 import { fileName } from './receipt.ts'
-import { openSession } from './session.ts'
+import { noteUnreachable, openSession } from './session.ts'
 import { table } from './table.ts'
 import type { Terminal } from './terminal.ts'
 import { showProgress, verdictLine } from './verdict.ts'
@@ -81,6 +81,7 @@ async function infer(text: string, options: InferOptions, terminal: Terminal): P
     if (options.out === '-') await writeOnly(result.outputs)
     else await show(final, closed.bundle, options, terminal)
   } finally {
+    noteUnreachable(session, terminal)
     await session.close()
   }
 }
@@ -154,6 +155,9 @@ async function readInput(text: string, signature: readonly ValueSignature[]): Pr
     throw new CommandError('usage', `the model has no input "${name}"; it has: ${names}`)
   }
   try {
+    if (/\.(npz|png|jpe?g|txt|pt|bin)$/.test(value)) {
+      throw new TypeError('it must be an .npy file with one array, a .json file, or JSON itself')
+    }
     if (value.endsWith('.npy')) return decodeNpy(name, await readFile(value))
     const json =
       /^[[{\-\d"tf]/.test(value) && !value.endsWith('.json') ? value : await readFile(value, 'utf8')
@@ -168,7 +172,13 @@ async function readInput(text: string, signature: readonly ValueSignature[]): Pr
 }
 
 async function writeOutputs(outputs: readonly Tensor[], directory: string): Promise<string[]> {
-  await mkdir(directory, { recursive: true })
+  try {
+    await mkdir(directory, { recursive: true })
+  } catch (cause) {
+    throw new CommandError('unwritable-output', `${directory} cannot be made a directory for the outputs`, {
+      cause,
+    })
+  }
   return Promise.all(
     outputs.map(async (tensor) => {
       const path = join(directory, `${fileName(tensor.name)}.npy`)

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, type Option } from 'commander'
 import { prepareHeap, VERSION } from '../node/index.ts'
 import { reportFailure } from './failure.ts'
 import { addInferCommand } from './infer.ts'
@@ -17,6 +17,8 @@ const program = new Command('verimesh')
   .description('AI inference by machines you cannot see, with receipts that you can check.')
   .version(VERSION, '-V, --version')
   .exitOverride()
+  // "(default: [])" and "(default: false)" tell nobody anything.
+  .configureHelp({ optionDescription: describeOption })
   .showHelpAfterError('(more with --help)')
   .addHelpText(
     'after',
@@ -27,6 +29,11 @@ First steps:
   check the answer's receipt, offline    verimesh receipt verify FILE
 `,
   )
+
+function describeOption({ description, defaultValue }: Option): string {
+  const isPlain = typeof defaultValue === 'string' || typeof defaultValue === 'number'
+  return isPlain ? `${description} (default: ${defaultValue})` : description
+}
 
 addStartCommand(program, terminal, dataDirectory)
 addRunCommand(program, terminal, dataDirectory)

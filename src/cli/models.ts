@@ -5,11 +5,11 @@ import { isAddress } from '../../models/address/index.ts'
 import { CATALOGUE, catalogueEntry, importCatalogueEntry } from '../../models/catalogue/index.ts'
 import { encodeManifest, type Manifest, type ValueSignature } from '../../models/manifest/index.ts'
 import { type ImportOptions, importSource } from '../../models/source/index.ts'
-import { type ModelStore, openModelStore, type StoredModel } from '../../models/store/index.ts'
+import { type ModelStore, openModelStore, type StoredModel, StoreError } from '../../models/store/index.ts'
 import { printable } from '../node/index.ts'
 import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
-import { type CommonOptions, collect } from './options.ts'
+import { type CommonOptions, collect, dataOption } from './options.ts'
 import { openSession } from './session.ts'
 import { table } from './table.ts'
 import type { Terminal } from './terminal.ts'
@@ -34,6 +34,13 @@ export function addModelsCommands(program: Command, terminal: Terminal, dataDire
     .option('--data <dir>', 'where models lie', dataDirectory)
     .option('--json', 'print one JSON object', false)
     .action((options: CommonOptions) => list(options, terminal))
+  models
+    .command('remove')
+    .argument('<model>', 'a name or an address')
+    .description('delete a model from this machine')
+    .option('--data <dir>', 'where models lie', dataDirectory)
+    .option('--json', 'print one JSON object', false)
+    .action((model: string, options: CommonOptions) => remove(model, options, terminal))
   models
     .command('inspect')
     .argument('<model>', 'a name or an address; of this machine or of the mesh')
@@ -94,9 +101,44 @@ export async function addModel(
     ? await importCatalogueEntry(source, options)
     : [await importSource(source, options)]
   const stored: StoredModel[] = []
-  for (const model of imported) stored.push(await store.add(model))
+  for (const model of imported) {
+    if (await isDamaged(store, model.cid)) await store.remove(model.cid)
+    stored.push(await store.add(model))
+  }
   terminal.progress('')
   return stored
+}
+
+/** Whether the store has files under this address that are not what it says. */
+async function isDamaged(store: ModelStore, cid: string): Promise<boolean> {
+  if (store.get(cid) === undefined) return false
+  try {
+    await store.verify(cid)
+    return false
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'corrupt-store') return true
+    throw error
+  }
+}
+
+/** What may follow `--name`: something that a shell and a table take as one word. */
+const NAME = /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$/u
+
+/** Throws CommandError where a name would be a surprise. Returns the address that it meant until now, if any. */
+function verifyName(name: string, source: string, store: ModelStore): string | undefined {
+  if (!NAME.test(name)) {
+    throw new CommandError(
+      'usage',
+      `"${name}" is no name: letters, digits, dots, dashes and underscores, 64 at most`,
+    )
+  }
+  if (catalogueEntry(name) !== undefined && name !== source) {
+    throw new CommandError(
+      'name-taken',
+      `"${name}" is a name of the catalogue, the same for everybody: choose another`,
+    )
+  }
+  return store.resolve(name)?.cid
 }
 
 /**
@@ -133,6 +175,7 @@ async function add(
 ): Promise<void> {
   const store = await openModelStore(options.data)
   const { name } = options
+  const before = name === undefined ? undefined : verifyName(name, source, store)
   const added = await addModel(source, {
     store,
     data: options.data,
@@ -147,7 +190,17 @@ async function add(
   }
   for (const model of added) terminal.print(`${model.name}  ${model.cid}`)
   const asked = added.at(-1)
-  if (asked !== undefined) terminal.note(`provide it: verimesh start --model ${asked.name}`)
+  if (asked === undefined) return
+  if (before !== undefined && before !== asked.cid) terminal.note(`${name} meant ${before} until now`)
+  terminal.note(`provide it: verimesh start --model ${asked.name}${dataOption(options.data)}`)
+}
+
+async function remove(text: string, { data, json }: CommonOptions, terminal: Terminal): Promise<void> {
+  const store = await openModelStore(data)
+  const cid = resolveModel(text, store)
+  const removed = await store.remove(cid)
+  if (json) terminal.printJson({ cid, removed })
+  else terminal.print(removed ? `removed ${cid}` : `${cid} was not here`)
 }
 
 async function list({ data, json }: CommonOptions, terminal: Terminal): Promise<void> {
@@ -237,7 +290,7 @@ function size(manifest: Manifest): number {
 }
 
 function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`
+  return bytes < 1e5 ? `${Math.max(0.1, bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -2,6 +2,9 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 
+/** As many as a job may have, see `src/node`. */
+const REPLICAS_MAX = 15
+
 /** Options that every command takes. */
 export interface CommonOptions {
   readonly data: string
@@ -20,7 +23,12 @@ export interface AskOptions extends CommonOptions {
 
 export function askOptions(command: Command, dataDirectory: string): Command {
   return command
-    .option('--replicas <n>', 'how many providers run it; more than half must agree', parseCount, 3)
+    .option(
+      '--replicas <n>',
+      'how many providers run it, 15 at most; more than half must agree',
+      parseReplicas,
+      3,
+    )
     .option('--timeout <seconds>', 'give up after this long', parseSeconds, 30)
     .option(
       '--bootstrap <multiaddr>',
@@ -54,9 +62,20 @@ export function parseCount(value: string): number {
   return count
 }
 
+function parseReplicas(value: string): number {
+  const count = parseCount(value)
+  if (count > REPLICAS_MAX) throw new InvalidArgumentError(`it must be ${REPLICAS_MAX} at most.`)
+  return count
+}
+
 export function parseSeconds(value: string): number {
   const seconds = Number(value)
   if (!Number.isFinite(seconds) || seconds <= 0)
     throw new InvalidArgumentError('it must be a number of seconds.')
   return seconds
+}
+
+/** What a command that is shown to a person has to say of the data directory: nothing where it is the usual one. */
+export function dataOption(data: string): string {
+  return data === defaultDataDirectory() ? '' : ` --data ${data}`
 }

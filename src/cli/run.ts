@@ -14,7 +14,7 @@ import type { Verdict } from '../verification/index.ts'
 import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
 import { type AskOptions, askOptions } from './options.ts'
-import { openSession, type Session } from './session.ts'
+import { noteUnreachable, openSession, type Session } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 export function addRunCommand(program: Command, terminal: Terminal, dataDirectory: string): void {
@@ -82,12 +82,14 @@ async function run(text: string, file: string, options: AskOptions, terminal: Te
         ),
     })
     const elapsedMs = performance.now() - startedAtMs
-    if (!options.json) terminal.print(reading.text.split('\n').map(printable).join('\n'))
+    if (reading.text === '') terminal.note('no text found')
+    else if (!options.json) terminal.print(reading.text.split('\n').map(printable).join('\n'))
     terminal.progress('waiting for the last replicas, for the record ...')
     show(reading, await Promise.all(asked), elapsedMs, options, terminal)
   } finally {
     terminal.progress('')
     process.off('SIGINT', onInterrupt)
+    noteUnreachable(session, terminal)
     await session.close()
   }
 }
@@ -133,7 +135,7 @@ function show(
   const providers = new Set(jobs.flatMap(({ verdict }) => verdict.agreed))
   const dissenters = new Set(jobs.flatMap(({ verdict }) => verdict.disagreed))
   const seconds = (elapsedMs / 1000).toFixed(1)
-  terminal.note(`${jobs.length} jobs in ${seconds} s, answered by ${providers.size} provider(s)`)
+  terminal.note(`jobs: ${jobs.length} in ${seconds} s, answered by ${providers.size} of the mesh`)
   if (options.replicas === 1) {
     terminal.note("each answer is one provider's word, nobody checked it; --replicas 3 has others run it too")
   } else {
@@ -146,8 +148,9 @@ function show(
   const [receipt] = jobs.flatMap(({ receipt: path }) => path ?? [])
   if (receipt !== undefined) {
     terminal.note(
-      `receipts: ${join(options.data, 'receipts')}; check one with: verimesh receipt verify ${receipt}`,
+      `receipts, with inputs and outputs (--digests-only leaves them out): ${join(options.data, 'receipts')}`,
     )
+    terminal.note(`check one: verimesh receipt verify ${receipt}`)
   }
 }
 

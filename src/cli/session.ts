@@ -4,6 +4,7 @@ import {
   createNode,
   type DescribedModel,
   type JobResult,
+  printable,
   type SubmitRequest,
 } from '../node/index.ts'
 import type { Terminal } from './terminal.ts'
@@ -13,6 +14,8 @@ export interface Session {
   readonly via: 'running-node' | 'short-lived-node'
   describe(cid: string, signal?: AbortSignal): Promise<DescribedModel>
   submit(request: SubmitRequest): Promise<JobResult>
+  /** Bootstraps that do not answer, each with the reason. */
+  unreachable(): readonly string[]
   close(): Promise<void>
 }
 
@@ -33,6 +36,7 @@ export async function openSession(options: {
       via: 'running-node',
       describe: (cid, signal) => running.describe(cid, signal),
       submit: (request) => running.submit(request),
+      unreachable: () => [],
       close: async () => {},
     }
   }
@@ -52,6 +56,17 @@ export async function openSession(options: {
     via: 'short-lived-node',
     describe: (cid, signal) => node.describe(cid, signal),
     submit: (request) => node.submit(request),
+    unreachable: () =>
+      node
+        .status()
+        .bootstrap.filter(({ connected }) => !connected)
+        .map(({ multiaddr, error }) => `${multiaddr}${error === undefined ? '' : `: ${error}`}`),
     close: () => node.stop({ drainMs: 0 }),
   }
+}
+
+/** Tells of bootstraps that did not answer: often the reason why something else failed, or was answered by others. */
+export function noteUnreachable(session: Session, terminal: Terminal): void {
+  for (const bootstrap of session.unreachable())
+    terminal.note(`bootstrap not reachable: ${printable(bootstrap)}`)
 }

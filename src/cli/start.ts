@@ -5,7 +5,7 @@ import { openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { startControlServer } from '../control/index.ts'
 import { createLog, createNode, type VerimeshNode } from '../node/index.ts'
 import { findOrAddModel } from './models.ts'
-import { type CommonOptions, collect, parseCount } from './options.ts'
+import { type CommonOptions, collect, dataOption, parseCount } from './options.ts'
 import { fileName } from './receipt.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -116,9 +116,12 @@ function tell(
   for (const { name, cid } of models) terminal.print(`provides  ${name}  ${cid}`)
   const reachable = addresses.find((address) => !address.includes('/127.0.0.1/')) ?? addresses[0]
   terminal.print('')
-  const asked = models.at(-1)
+  // What a person can try with what is at hand: a task before tensors.
+  const asked = models.find(({ manifest }) => manifest.task?.kind === 'ocr') ?? models.at(-1)
   if (asked === undefined)
-    terminal.print('It provides nothing yet. Give it a model: verimesh start --model ocr')
+    terminal.print(
+      `It provides nothing yet. Give it a model: verimesh start --model ocr${dataOption(options.data)}`,
+    )
   else {
     terminal.print('Try it from another terminal or machine (one provider, so one replica):')
     terminal.print(`  verimesh ${example(asked)} --replicas 1 --bootstrap ${reachable}`)

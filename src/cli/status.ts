@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { CATALOGUE } from '../../models/catalogue/index.ts'
 import { type ControlClient, ControlError, connectControl } from '../control/index.ts'
 import { type NodeStatus, type PeerStatus, printable } from '../node/index.ts'
 import type { CommonOptions } from './options.ts'
@@ -18,7 +19,9 @@ export function addStatusCommands(program: Command, terminal: Terminal, dataDire
     })
   program
     .command('peers')
-    .description('whom the node that runs on this machine knows, and what they provide')
+    .description(
+      'whom the node that runs on this machine knows, and what they provide of the models that it cares for',
+    )
     .option('--data <dir>', 'its data directory', dataDirectory)
     .option('--json', 'print one JSON array', false)
     .action(async ({ data, json }: CommonOptions) => {
@@ -57,24 +60,28 @@ function statusLines(status: NodeStatus): string[] {
     state,
     `${running} running, ${queued} waiting`,
     `${served} served, ${refused} refused`,
-    `${serviceMs.toFixed(1)} ms`,
+    served === 0 ? '-' : `${serviceMs.toFixed(1)} ms`,
     cid,
   ])
   return [...lines, '', ...table(['model', 'state', 'now', 'so far', 'a run takes', 'address'], rows)]
 }
 
-function peerLines(peers: readonly PeerStatus[]): string[] {
+function peerLines(all: readonly PeerStatus[]): string[] {
+  // Those who left and were never of use are for `--json`.
+  const peers = all.filter(({ connected, models, results }) => connected || models.length > 0 || results > 0)
   if (peers.length === 0) return ['nobody yet']
   const rows = peers.map(({ peerId, connected, rttMs, models, results, disagreed, addresses }) => [
     peerId,
     connected ? 'yes' : 'no',
     rttMs === undefined ? '-' : `${rttMs.toFixed(1)} ms`,
-    String(models.length),
+    models
+      .map(({ cid }) => CATALOGUE.find((entry) => entry.cid === cid)?.name ?? `...${cid.slice(-8)}`)
+      .join(', ') || '-',
     String(results),
     String(disagreed),
     addresses[0] ?? '-',
   ])
-  return table(['peer', 'connected', 'round trip', 'models', 'results', 'disagreed', 'address'], rows)
+  return table(['peer', 'connected', 'round trip', 'provides', 'results', 'disagreed', 'address'], rows)
 }
 
 function duration(ms: number): string {

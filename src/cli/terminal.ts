@@ -13,6 +13,7 @@ export interface Terminal {
 }
 
 export function createTerminal(): Terminal {
+  surviveClosedOutput()
   const live = process.stderr.isTTY === true
   let shown = false
   const clear = (): void => {
@@ -35,8 +36,22 @@ export function createTerminal(): Terminal {
     progress(line) {
       if (!live) return
       clear()
-      process.stderr.write(line.slice(0, Math.max(20, (process.stderr.columns ?? 80) - 1)))
+      process.stderr.write(line.slice(0, Math.max(20, (process.stderr.columns || 80) - 1)))
       shown = line !== ''
     },
+  }
+}
+
+/**
+ * Whoever reads may have had enough (`| head`), which is no fault; an output that cannot be written is one, and is told
+ * in a line.
+ */
+export function surviveClosedOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
+      process.stderr.write(`error (${error.code}): the output cannot be written: ${error.message}\n`)
+      process.exit(1)
+    })
   }
 }

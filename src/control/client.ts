@@ -74,7 +74,11 @@ async function submit(path: string, job: SubmitRequest): Promise<JobResult> {
   const response = await open(path, 'POST', '/jobs', body, signal)
   if (response.statusCode !== 200) throw await failure(response)
   const messages = decodeMessages<JobMessage>(response)
-  for await (const { json, binary } of messages) {
+  for (;;) {
+    // Not `for await`: leaving it would close the messages, and more of them come after the job is settled.
+    const next = await messages.next()
+    if (next.done) throw new ControlError('failed', 'the node went away before the job ended: see its log')
+    const { json, binary } = next.value
     switch (json.type) {
       case 'progress':
         onProgress?.(json.progress)
@@ -94,7 +98,6 @@ async function submit(path: string, job: SubmitRequest): Promise<JobResult> {
         json satisfies never
     }
   }
-  throw new ControlError('failed', 'the node went away before the job ended: see its log')
 }
 
 async function finish(

@@ -21,7 +21,7 @@ import { type ProviderProcess, startProvider } from './processes.ts'
 import { readOnMesh } from './reading.ts'
 import { countWrong } from './recompute.ts'
 import { type DemoOutcome, jsonOf, printOutcome } from './report.ts'
-import { createStage, type Stage } from './stage.ts'
+import { createStage, type Stage, surviveClosedOutput } from './stage.ts'
 
 const PAGE = new URL('./page.jpg', import.meta.url)
 const PAGE_TEXT = new URL('./page.txt', import.meta.url)
@@ -32,6 +32,7 @@ const MESH_TIMEOUT_MS = 15_000
 const MESH_POLL_MS = 50
 
 prepareHeap()
+surviveClosedOutput()
 const stop = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => stop.abort(new Error('interrupted')))
@@ -53,7 +54,7 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     if (json) process.stdout.write(`${JSON.stringify({ error: { message } }, undefined, 2)}\n`)
-    else process.stderr.write(`\nThe demo failed: ${message}\n`)
+    else process.stderr.write(stop.signal.aborted ? '\nInterrupted.\n' : `\nThe demo failed: ${message}\n`)
     if (error instanceof ArgumentsError) process.stderr.write('See: npm run demo -- --help\n')
     return error instanceof ArgumentsError ? 2 : stop.signal.aborted ? 130 : 1
   }
@@ -65,11 +66,12 @@ function isRight({ wrong, accepted, jobs, characterErrorRate: rate }: DemoOutcom
 
 async function demonstrate(args: DemoArguments, stage: Stage): Promise<DemoOutcome> {
   const startedAtMs = performance.now()
-  const image = await decodeImage(await readFile(args.page ?? PAGE))
+  const image = await decodeImage(await readPage(args.page ?? PAGE))
   const directory = await mkdtemp(join(tmpdir(), 'verimesh-demo-'))
   const work = join(directory, 'work')
   const processes: ProviderProcess[] = []
   let node: VerimeshNode | undefined
+  let finished = false
   try {
     stage.show('importing the models ...')
     const models = await importDemoModels(await openModelStore(work))
@@ -83,12 +85,31 @@ async function demonstrate(args: DemoArguments, stage: Stage): Promise<DemoOutco
       log: silentLog,
     })
     await meshReady(node, args.providers, models, stage)
-    return await readAndCheck(args, { image, node, models, processes, directory, startedAtMs, stage })
+    const outcome = await readAndCheck(args, {
+      image,
+      node,
+      models,
+      processes,
+      directory,
+      startedAtMs,
+      stage,
+    })
+    finished = true
+    return outcome
   } finally {
     stage.show('ending the processes ...')
     await Promise.all([node?.stop({ drainMs: 0 }), ...processes.map((provider) => provider.stop())])
-    await rm(work, { recursive: true, force: true })
+    // Without receipts nothing in it is worth keeping.
+    await rm(finished ? work : directory, { recursive: true, force: true })
     stage.show('')
+  }
+}
+
+async function readPage(path: string | URL): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    throw new ArgumentsError(`the page cannot be read: ${(cause as Error).message}`, { cause })
   }
 }
 

@@ -19,12 +19,21 @@ export function createStage(quiet: boolean): Stage {
       clear()
       shown = line
       if (line === '') return
-      stderr.write(stderr.isTTY ? line.slice(0, Math.max(20, stderr.columns - 1)) : `${line}\n`)
+      stderr.write(stderr.isTTY ? line.slice(0, Math.max(20, (stderr.columns || 80) - 1)) : `${line}\n`)
     },
     tell(line) {
       clear()
       shown = ''
       stderr.write(`${line}\n`)
     },
+  }
+}
+
+/** Whoever reads may have had enough (`| head`): the demo goes on without saying more, and ends its processes. */
+export function surviveClosedOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
   }
 }

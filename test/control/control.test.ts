@@ -153,6 +153,26 @@ test('a job goes over with its terms, and its progress, answer and record come b
   assert.equal(closed.answers, [{ provider: 'c', agreed: false, outputs: [] }])
 })
 
+test('progress after the answer does not hide the record', async () => {
+  const { client } = await serve({
+    submit: async (job) => {
+      const progress = { jobId: 'job', stage: 'answered', found: 3, asked: 3, answered: 3 } as const
+      const answer = answered([INPUT], '/a/job.bundle')
+      const closed = Promise.resolve().then(async () => {
+        for (let more = 0; more < 3; more++) {
+          job.onProgress?.(progress)
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+        return answer.closed
+      })
+      return { ...answer, closed }
+    },
+  })
+  const result = await client.submit({ model: 'model', inputs: [INPUT], onProgress: () => {} })
+  const { bundle, bundleError } = await result.closed
+  assert.equal([bundle, bundleError], ['/a/job.bundle', undefined])
+})
+
 test('a bundle that could not be written is told of', async () => {
   const { client } = await serve({ submit: async () => answered([INPUT]) })
   const { bundle, bundleError } = await (await client.submit({ model: 'model', inputs: [INPUT] })).closed
