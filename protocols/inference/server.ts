@@ -1,4 +1,5 @@
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { allocatePayload } from '../../models/tensor/index.ts'
 import { type Clock, encodeFrame, FramedStream, FramingError, SYSTEM_CLOCK } from '../framing/index.ts'
 import { type Job, ReceiptError, readJob } from '../receipt/index.ts'
 import { createInputBudget, type InputBudget } from './budget.ts'
@@ -171,7 +172,7 @@ async function serveMessage(
   const { verifySignature, ...header } = opened as ReadHeader
   try {
     // Not zeroed: every byte is written before anyone sees it.
-    const inputs = new Uint8Array(Buffer.allocUnsafeSlow(message.inputBytes).buffer)
+    const inputs = allocatePayload(message.inputBytes)
     await framed.readBytes(inputs, (part) => reserved.received(part.byteLength))
     const request = { ...header, salt: message.salt, inputs }
     const answer = await handle(components, session, request, verifySignature)

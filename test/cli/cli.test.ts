@@ -284,7 +284,7 @@ test('run reads a line of text with a model that was never added', async () => {
   const ended = await ask(['line.png', '--replicas', '1'], 'run', 'ocr')
   assert.is(ended.code, 0, ended.stderr)
   assert.is(ended.stdout.trim(), 'Call me Ishmael. Some years ago')
-  assert.match(ended.stderr, /^2 jobs in .* answered by 1 provider/m)
+  assert.match(ended.stderr, /^jobs: 2 in .* answered by 1 of the mesh/m)
 })
 
 test('receipt verify says what holds, and refuses a bundle of which any byte was changed', async () => {
