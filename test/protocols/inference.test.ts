@@ -64,7 +64,7 @@ test('a job goes there and an answer with its receipt comes back, over TLS and o
     assert.is(seen?.timeoutMs, 5001)
     assert.equal(Buffer.from(seen!.jobCommitment), Buffer.from(job.commitment))
     assert.equal(Buffer.from(seen!.inputs), Buffer.from(inputs))
-    assert.is(seen!.inputs.byteOffset, 0, 'aligned, so that tensors can look into it')
+    assert.is(seen!.inputs.byteOffset % 8, 0, 'aligned, so that tensors can look into it')
     client.close()
     await server.stop()
     await own.stop()
