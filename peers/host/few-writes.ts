@@ -9,7 +9,7 @@ import { Uint8ArrayList } from 'uint8arraylist'
  *   encrypters of libp2p write each part by itself.
  * - Credit is returned when half of a stream's window is used up. @libp2p/yamux 8.0.3 answers each data frame with a
  *   window update of its own; the specification leaves the moment to the receiver, and half the window is what Go's
- *   yamux does.
+ *   yamux does. A stream that uses its window up gets a larger one, up to the maximum.
  *
  * The second reaches into the library's streams, whose version is pinned. Where their shape is not the expected one,
  * they are left as they are; `test/peers/few-writes.test.ts` notices.
@@ -57,7 +57,11 @@ function holdBackUpdates(stream: WindowedStream): void {
   stream.sendWindowUpdate = () => {
     const used = stream.recvWindow - stream.recvWindowCapacity
     // The first update of an accepted stream carries the acknowledgement, and must go.
-    if (stream.state === ESTABLISHED && used < stream.recvWindow * RETURNED_PART) return
+    if (stream.state === ESTABLISHED) {
+      if (used < stream.recvWindow * RETURNED_PART) return
+      // The library doubles it only while updates follow each other within four round trips, which they no longer do.
+      stream.recvWindow = Math.min(stream.recvWindow * 2, stream.maxStreamWindowSize)
+    }
     sendWindowUpdate()
   }
 }
@@ -68,7 +72,8 @@ interface HookedMuxer {
 
 interface WindowedStream {
   readonly state: unknown
-  readonly recvWindow: number
+  recvWindow: number
+  readonly maxStreamWindowSize: number
   readonly recvWindowCapacity: number
   sendWindowUpdate: () => void
 }
@@ -78,10 +83,12 @@ function hasStreamHook(muxer: unknown): muxer is StreamMuxer & HookedMuxer {
 }
 
 function hasWindow(stream: unknown): stream is WindowedStream {
-  const { recvWindow, recvWindowCapacity, sendWindowUpdate } = stream as Partial<WindowedStream>
+  const { recvWindow, recvWindowCapacity, maxStreamWindowSize, sendWindowUpdate } =
+    stream as Partial<WindowedStream>
   return (
     typeof recvWindow === 'number' &&
     typeof recvWindowCapacity === 'number' &&
+    typeof maxStreamWindowSize === 'number' &&
     typeof sendWindowUpdate === 'function'
   )
 }
