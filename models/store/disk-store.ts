@@ -34,7 +34,7 @@ export async function openModelStore(dataDirectory: string): Promise<ModelStore>
     directories: join(root, '.directories'),
     names: join(root, '.names.json'),
   }
-  await mkdir(places.workDirectory, { recursive: true })
+  await mkdir(places.workDirectory, { recursive: true, mode: 0o700 })
   await mkdir(places.directories, { recursive: true })
   await sweep(places.workDirectory)
   const store = createDiskStore(places)

@@ -30,7 +30,8 @@ import { VERSION } from './version.ts'
 export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
   const { dataDirectory, log, parts = {} } = config
   const startedAtMs = performance.now()
-  await mkdir(dataDirectory, { recursive: true })
+  // A key and people's inputs lie there.
+  await mkdir(dataDirectory, { recursive: true, mode: 0o700 })
   const store = parts.store ?? (await openModelStore(config.storeDirectory ?? dataDirectory))
   const identity = config.ephemeral
     ? await createEphemeralIdentity()
