@@ -109,7 +109,7 @@ async function readPage(path: string | URL): Promise<Uint8Array> {
   try {
     return await readFile(path)
   } catch (cause) {
-    throw new ArgumentsError(`the page cannot be read: ${(cause as Error).message}`, { cause })
+    throw new Error(`the page cannot be read: ${(cause as Error).message}`, { cause })
   }
 }
 
