@@ -24,6 +24,7 @@ import type {
 import { now } from './clock.ts'
 import { CLOCK_SKEW_MAX_MS, PROVIDED_MODELS_MAX } from './constants.ts'
 import type { Log } from './log.ts'
+import { createMachineLoop } from './machine-loop.ts'
 import { createTimers } from './timers.ts'
 
 export interface ProviderDriver {
@@ -91,21 +92,9 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
   let stopping = false
   let requests = 0
 
-  const pending: ProviderEvent[] = []
-  let handling = false
-  function post(event: ProviderEvent): void {
-    pending.push(event)
-    if (handling) return
-    handling = true
-    try {
-      for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
-        for (const effect of machine.handle(next, now())) perform(effect)
-        if (next.type === 'executed' || next.type === 'executionFailed') batches.delete(next.batchId)
-      }
-    } finally {
-      handling = false
-    }
-  }
+  const post = createMachineLoop<ProviderEvent, ProviderEffect>(machine, perform, (event) => {
+    if (event.type === 'executed' || event.type === 'executionFailed') batches.delete(event.batchId)
+  })
 
   function perform(effect: ProviderEffect): void {
     switch (effect.type) {

@@ -3,15 +3,13 @@
  * All decisions are the machine's; what is here moves bytes, verifies signatures and keeps time.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Manifest } from '../../models/manifest/index.ts'
-import { ManifestError, verifyInputs, verifyOutputs } from '../../models/manifest/index.ts'
+import { type Manifest, verifyOutputs } from '../../models/manifest/index.ts'
 import { decodeTensors, encodeTensors, type Tensor } from '../../models/tensor/index.ts'
 import type { Book } from '../../peers/book/index.ts'
 import type { Signer } from '../../protocols/envelope/index.ts'
 import { type InferenceClient, InferenceError } from '../../protocols/inference/index.ts'
 import { verifyReceipt } from '../../protocols/receipt/index.ts'
 import type {
-  AttemptFailure,
   EvidenceKind,
   JobFailure,
   JobId,
@@ -22,22 +20,17 @@ import type {
 } from '../requester/index.ts'
 import type { Candidate } from '../routing/index.ts'
 import { ANSWERS_MAX, compareTensorsGradually, type Verdict } from '../verification/index.ts'
+import { AttemptError, attemptFailure, refusalCode } from './attempt-failure.ts'
 import { writeBundle } from './bundle.ts'
 import { now } from './clock.ts'
 import type { NodeParts } from './config.ts'
-import {
-  ATTEMPT_TIMEOUT_PART,
-  JOB_TIMEOUT_DEFAULT_MS,
-  JOB_TIMEOUT_MAX_MS,
-  OBSERVE_DEFAULT_MS,
-  REPLACEMENTS_MAX,
-  REPLICAS_DEFAULT,
-  REPLICAS_MAX,
-} from './constants.ts'
+import { ATTEMPT_TIMEOUT_PART, OBSERVE_DEFAULT_MS, REPLACEMENTS_MAX } from './constants.ts'
 import { digestSliced } from './digest.ts'
 import { newJob } from './job.ts'
 import type { Log } from './log.ts'
+import { createMachineLoop } from './machine-loop.ts'
 import { type ClosedJob, JobError, type JobProgress, type JobResult, type SubmitRequest } from './node.ts'
+import { verifyTerms } from './terms.ts'
 import { createTimers } from './timers.ts'
 
 export interface RequesterDriver {
@@ -99,21 +92,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
   const counts = { settled: 0, failed: 0 }
   const timers = createTimers((timer) => post({ type: 'timerExpired', timer }))
 
-  // Effects may lead to events at once; they wait their turn so that the machine is never entered twice.
-  const pending: RequesterEvent[] = []
-  let handling = false
-  function post(event: RequesterEvent): void {
-    pending.push(event)
-    if (handling) return
-    handling = true
-    try {
-      for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
-        for (const effect of machine.handle(next, now())) perform(effect)
-      }
-    } finally {
-      handling = false
-    }
-  }
+  const post = createMachineLoop<RequesterEvent, RequesterEffect>(machine, perform)
 
   function perform(effect: RequesterEffect): void {
     switch (effect.type) {
@@ -419,90 +398,3 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
 
 /** One reason for all: making one for every job, with its stack, costs 4 microseconds. */
 const CLOSED = new Error('the job is closed')
-
-/** The terms of a job, with what was left out filled in. Throws JobError `invalid-job`. */
-function verifyTerms(
-  request: SubmitRequest,
-  manifest: Manifest,
-): { replicas: number; quorum: number; timeoutMs: number; tau: number } {
-  const invalid = (message: string): never => {
-    throw new JobError({ code: 'invalid-job', message, found: 0, needed: 0, attempts: [] })
-  }
-  try {
-    verifyInputs(manifest.signature, request.inputs)
-  } catch (error) {
-    invalid(
-      `${(error as Error).message}. See what the model takes with: verimesh models inspect ${request.model}`,
-    )
-  }
-  const replicas = request.replicas ?? REPLICAS_DEFAULT
-  if (!Number.isInteger(replicas) || replicas < 1 || replicas > REPLICAS_MAX) {
-    invalid(`replicas must be a whole number from 1 to ${REPLICAS_MAX}; got ${replicas}`)
-  }
-  const quorum = request.quorum ?? Math.floor(replicas / 2) + 1
-  if (!Number.isInteger(quorum) || quorum * 2 <= replicas || quorum > replicas) {
-    invalid(`a quorum must be more than half of the ${replicas} replicas and at most all; got ${quorum}`)
-  }
-  const timeoutMs = request.timeoutMs ?? JOB_TIMEOUT_DEFAULT_MS
-  if (!Number.isFinite(timeoutMs) || timeoutMs < 1 || timeoutMs > JOB_TIMEOUT_MAX_MS) {
-    invalid(`a timeout must be between 1 and ${JOB_TIMEOUT_MAX_MS} ms; got ${timeoutMs}`)
-  }
-  const tau = request.tau ?? manifest.tolerance.tau
-  if (!(tau >= 0) || tau > manifest.tolerance.tau) {
-    invalid(`tau may only be lowered: the model declares ${manifest.tolerance.tau}, the job asks for ${tau}`)
-  }
-  return { replicas, quorum, timeoutMs: Math.round(timeoutMs), tau }
-}
-
-class AttemptError extends Error {
-  readonly failure: AttemptFailure
-
-  constructor(failure: AttemptFailure) {
-    super(failure.message)
-    this.failure = failure
-  }
-}
-
-/** The one map from what went wrong with a request to what it means for the job. */
-function attemptFailure(error: unknown): AttemptFailure {
-  const message = error instanceof Error ? error.message : String(error)
-  // Perhaps the model does not do what its own file declares: then all who run it give the same.
-  if (error instanceof ManifestError && error.code === 'output-shape') {
-    return { code: 'refused', message, retryAfterMs: 0 }
-  }
-  if (!(error instanceof InferenceError)) return { code: 'protocol-violation', message, retryAfterMs: 0 }
-  const code = ((): AttemptFailure['code'] => {
-    switch (error.code) {
-      case 'unreachable':
-        return 'unreachable'
-      case 'timeout':
-        return 'timeout'
-      case 'hung-up':
-      case 'aborted':
-        return 'hung-up'
-      case 'too-many-requests':
-        return 'busy'
-      case 'malformed':
-      case 'frame-too-long':
-      case 'wrong-job':
-        return 'protocol-violation'
-      default:
-        error.code satisfies never
-        return 'protocol-violation'
-    }
-  })()
-  return { code, message, retryAfterMs: code === 'busy' ? 50 : 0 }
-}
-
-function refusalCode(code: string): AttemptFailure['code'] {
-  switch (code) {
-    case 'busy':
-    case 'stopping':
-    case 'unknown-model':
-    case 'invalid-job':
-    case 'failed':
-      return code
-    default:
-      return 'refused'
-  }
-}
