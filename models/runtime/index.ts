@@ -1,3 +1,4 @@
+export type { ExactRuntime, StepRun, Trace } from './exact.ts'
 export { detectInstructionSet } from './instruction-set.ts'
 export { createNativeRuntime, nativeRuntimeInfo } from './native.ts'
 export {
