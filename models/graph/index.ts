@@ -1,6 +1,6 @@
 export { MODEL_BYTES_MAX } from './constants.ts'
 export { GraphError, type GraphErrorCode } from './errors.ts'
+export type { ExactModel, OperatorModel } from './exact-model.ts'
 export { externalDataExtents, externalDataLocations } from './external-data.ts'
 export { type OnnxModel, readModel } from './model.ts'
-export type { Block, IfStep, LoopStep, OperatorStep, Plan, Source, Step } from './plan.ts'
 export { modelSignature } from './signature.ts'

@@ -1,5 +1,5 @@
 /** What the exact lane offers beside running models: traces of what it ran, and single steps run again. */
-import type { Plan } from '../graph/index.ts'
+import type { Plan } from '../plan/index.ts'
 import type { ModelRuntime } from './runtime.ts'
 
 export interface ExactRuntime extends ModelRuntime {

@@ -5,7 +5,8 @@
  *     arm      := "then" | "else" | iteration
  *     mark     := "?"            an If decides its branch
  *               | "?" iteration  a Loop decides whether this iteration comes, and carries its values
- *               | "!"            an If or a Loop ends
+ *               | "!"            an If ends
+ *               | "!" iterations a Loop ends after so many
  *
  * Numbers are decimal, from 0, without leading zeros. `7[4]/3` is step 3 of the body in iteration 4 of the Loop at step 7.
  */
@@ -18,7 +19,7 @@ export interface Position {
   /** Index of the step in its block. */
   readonly step: number
   readonly phase: 'run' | 'decide' | 'end'
-  /** Of a Loop that decides. */
+  /** Of a Loop that decides: before which iteration; of one that ends: after how many. */
   readonly iteration?: number
 }
 
@@ -31,8 +32,7 @@ export function formatPosition({ frames, step, phase, iteration }: Position): st
   let text = ''
   for (const frame of frames) text += `${frame.step}[${frame.arm}]/`
   text += step
-  if (phase === 'decide') text += `?${iteration ?? ''}`
-  else if (phase === 'end') text += '!'
+  if (phase !== 'run') text += `${phase === 'decide' ? '?' : '!'}${iteration ?? ''}`
   return text
 }
 
@@ -51,13 +51,14 @@ export function parsePosition(text: string): Position {
   const [, step, mark, iteration] = last
   const place = { frames, step: number(step!, text) }
   if (mark === undefined) return { ...place, phase: 'run' }
-  if (mark === '!') return { ...place, phase: 'end' }
-  if (iteration === undefined) return { ...place, phase: 'decide' }
-  return { ...place, phase: 'decide', iteration: number(iteration, text) }
+  const phase = mark.startsWith('?') ? 'decide' : 'end'
+  return iteration === undefined
+    ? { ...place, phase }
+    : { ...place, phase, iteration: number(iteration, text) }
 }
 
 const FRAME = /^(0|[1-9]\d{0,4})\[(then|else|0|[1-9]\d{0,4})\]$/
-const LAST = /^(0|[1-9]\d{0,4})(!|\?(0|[1-9]\d{0,4})?)?$/
+const LAST = /^(0|[1-9]\d{0,4})([!?](0|[1-9]\d{0,4})?)?$/
 
 function number(digits: string, text: string): number {
   const value = Number(digits)

@@ -44,7 +44,7 @@ function replaceNaN(
   const { data } = value
   const aligned = data.byteOffset % Elements.BYTES_PER_ELEMENT === 0 ? data : new Uint8Array(data)
   const bits = new Elements(
-    aligned.buffer,
+    aligned.buffer as ArrayBuffer,
     aligned.byteOffset,
     aligned.byteLength / Elements.BYTES_PER_ELEMENT,
   )
