@@ -37,6 +37,8 @@ export interface Trace {
   readonly leaves: readonly Uint8Array[]
   /** Canonical payload of the outputs. */
   readonly outputs: Uint8Array
+  /** Time of the run itself, in milliseconds. */
+  readonly serviceMs: number
 }
 
 export interface StepRun {

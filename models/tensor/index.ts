@@ -22,6 +22,7 @@ export {
   encodeTensors,
   type TensorHeader,
 } from './payload.ts'
+export { type FloatType, isFloat, type Spread, widenSpread } from './spread.ts'
 export {
   DTYPES,
   type DType,

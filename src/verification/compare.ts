@@ -7,7 +7,14 @@
  *
  * Both maxima are gathered in one pass, in steps: payloads can have 64 MiB, and the caller's thread has other work.
  */
-import { decodeTensorHeaders, ELEMENT_BYTES, type TensorHeader } from '../../models/tensor/index.ts'
+import {
+  decodeTensorHeaders,
+  ELEMENT_BYTES,
+  isFloat,
+  type Spread,
+  type TensorHeader,
+  widenSpread,
+} from '../../models/tensor/index.ts'
 import { ABSOLUTE_TOLERANCE, COMPARISON_STEP_ELEMENTS, TAU_LIMIT } from './constants.ts'
 import { VerificationError } from './errors.ts'
 
@@ -39,7 +46,7 @@ export function createComparison(left: Uint8Array, right: Uint8Array, tau: numbe
     const a = left.subarray(from, from + count * size)
     const b = right.subarray(from, from + count * size)
     if (isFloat(header.dtype)) {
-      if (!gather(header.dtype, a, b, spread)) state = 'differs'
+      if (!widenSpread(spread, header.dtype, a, b)) state = 'differs'
     } else if (Buffer.compare(a, b) !== 0) state = 'differs'
     element += count
     if (state === 'more' && element * size === header.dataBytes) {
@@ -89,63 +96,6 @@ export async function compareTensorsGradually(
     if (state !== 'more') return state === 'agrees'
     await pause()
   }
-}
-
-interface Spread {
-  /** Largest finite |y| of both sides. */
-  magnitude: number
-  /** Largest |left - right| among pairs of finite elements. */
-  difference: number
-}
-
-type FloatType = 'float16' | 'float32' | 'float64'
-
-function isFloat(dtype: string): dtype is FloatType {
-  return dtype === 'float32' || dtype === 'float16' || dtype === 'float64'
-}
-
-/** Widens `spread` by these elements; false where one side is not finite and the other is not the same. */
-function gather(dtype: FloatType, left: Uint8Array, right: Uint8Array, spread: Spread): boolean {
-  if (Buffer.compare(left, right) === 0) return gatherPairs(decodeFloats(dtype, left), undefined, spread)
-  return gatherPairs(decodeFloats(dtype, left), decodeFloats(dtype, right), spread)
-}
-
-function gatherPairs(left: ArrayLike<number>, right: ArrayLike<number> | undefined, spread: Spread): boolean {
-  let { magnitude, difference } = spread
-  for (let index = 0; index < left.length; index++) {
-    const a = left[index]!
-    const b = right === undefined ? a : right[index]!
-    const d = Math.abs(a - b)
-    // d is finite for two finite numbers, except where their distance overflows: then neither branch excuses it.
-    if (d <= Number.MAX_VALUE) {
-      const larger = Math.max(Math.abs(a), Math.abs(b))
-      if (larger > magnitude) magnitude = larger
-      if (d > difference) difference = d
-    } else if (!Object.is(a, b)) return false
-  }
-  spread.magnitude = magnitude
-  spread.difference = difference
-  return true
-}
-
-/** Looks into the bytes where they are aligned, else copies this step's few. Little-endian machines, as elsewhere. */
-function decodeFloats(dtype: FloatType, bytes: Uint8Array): ArrayLike<number> {
-  const size = ELEMENT_BYTES[dtype]
-  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice()
-  const length = bytes.byteLength / size
-  if (dtype === 'float32') return new Float32Array(buffer, byteOffset, length)
-  if (dtype === 'float64') return new Float64Array(buffer, byteOffset, length)
-  return Float32Array.from(new Uint16Array(buffer, byteOffset, length), decodeHalf)
-}
-
-/** IEEE 754 binary16. Not by Float16Array: onnxruntime needs that global removed. */
-function decodeHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const exponent = (bits >> 10) & 0x1f
-  const fraction = bits & 0x3ff
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
 function sameHeaders(left: readonly TensorHeader[], right: readonly TensorHeader[]): boolean {

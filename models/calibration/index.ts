@@ -1,0 +1,5 @@
+export { type CalibrateOptions, type CalibrationRuntimes, calibrate } from './calibrate.ts'
+export { type Calibration, type CalibrationRow, type LaneJudgement, proposeTau } from './calibration.ts'
+export { CalibrationError, type CalibrationErrorCode } from './errors.ts'
+export { sampleInputs } from './samples.ts'
+export { spreadOf } from './spread.ts'
