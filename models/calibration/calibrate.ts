@@ -2,8 +2,8 @@
  * Calibration: runs a model in every way in which an honest node may run it, and says how far the answers lie apart. It
  * also traces the exact lane twice, in two fresh processes: a machine on which they differ must never sign a trace.
  */
-import type { Manifest } from '../manifest/index.ts'
-import type { ExactRuntime, Executed, ModelRuntime } from '../runtime/index.ts'
+import type { Manifest, Signature } from '../manifest/index.ts'
+import type { ExactRuntime, Executed, ModelRuntime, RuntimeInfo, Trace } from '../runtime/index.ts'
 import { digestTensors, encodeTensors, SALT_BYTES, type Tensor } from '../tensor/index.ts'
 import { type Calibration, type CalibrationRow, type LaneJudgement, proposeTau } from './calibration.ts'
 import { SAMPLES } from './constants.ts'
@@ -105,11 +105,7 @@ async function runSamples(
   }
   let refusal: unknown
   for (const guess of guessesFor(signature)) {
-    const payloads: Uint8Array[] = []
-    for (let seed = 1; seed <= SAMPLES; seed++) {
-      const inputs = sampleInputs(signature, seed, guess)
-      if (inputs !== undefined) payloads.push(encodeTensors(inputs))
-    }
+    const payloads = drawPayloads(signature, guess)
     if (payloads.length === 0) continue
     try {
       return { payloads, answers: await runAll(runtime, payloads, signal) }
@@ -118,12 +114,22 @@ async function runSamples(
       refusal = error
     }
   }
-  const why = refusal instanceof Error ? refusal.message : 'its inputs are too large'
+  const why = refusal === undefined ? 'they would be too large' : messageOf(refusal)
   throw new CalibrationError(
     'no-sample',
     `no inputs could be drawn that the model takes (${why}); give some with --sample NAME=FILE.npy`,
     { cause: refusal },
   )
+}
+
+/** None where they would be too large. */
+function drawPayloads(signature: Signature, guess: number): Uint8Array[] {
+  const payloads: Uint8Array[] = []
+  for (let seed = 1; seed <= SAMPLES; seed++) {
+    const inputs = sampleInputs(signature, seed, guess)
+    if (inputs !== undefined) payloads.push(encodeTensors(inputs))
+  }
+  return payloads
 }
 
 async function runAll(
@@ -180,16 +186,9 @@ async function runExact(
     return { ...nothing, judgement: { ok: false, reason } }
   }
   try {
-    const trace = (runtime: ExactRuntime) => traceAll(runtime, payloads, signal)
-    const first = await using(exact(), trace)
-    const second = await using(exact(), trace)
-    for (const [index, one] of first.traces.entries()) {
-      if (!isSame(one.leaves, second.traces[index]!.leaves)) {
-        const reason =
-          'two fresh processes gave different traces of the same inputs: this machine must not sign any'
-        return { ...nothing, judgement: { ok: false, reason } }
-      }
-    }
+    const first = await using(exact(), (runtime) => traceAll(runtime, payloads, signal))
+    const judgement = await traceAgain(exact, payloads, first.traces, signal)
+    if (!judgement.ok) return { ...nothing, judgement }
     const answers = await using(exact(), (runtime) => runAll(runtime, payloads, signal))
     if (answers.some(({ outputs }, index) => !isSame([outputs], [first.traces[index]!.outputs]))) {
       const reason = 'a traced run and a plain one gave different answers: this machine must not sign any'
@@ -197,16 +196,60 @@ async function runExact(
     }
     return {
       info: first.info,
-      judgement: { ok: true, reason: `${first.traces[0]!.leaves.length} steps, traced alike twice` },
+      judgement,
       answers,
       exactMs: median(answers.map(({ serviceMs }) => serviceMs)),
       traceMs: median(first.traces.map(({ serviceMs }) => serviceMs)),
     }
   } catch (error) {
     signal.throwIfAborted()
-    const reason = error instanceof Error ? error.message : String(error)
-    return { ...nothing, judgement: { ok: false, reason } }
+    return { ...nothing, judgement: { ok: false, reason: messageOf(error) } }
   }
+}
+
+/**
+ * Whether this machine may sign traces of a model: drawn inputs traced in two fresh processes are the same to the last
+ * bit. What a node does before it first signs one, where the model was never calibrated. Rejects with the signal's reason.
+ */
+export async function checkExactLane(
+  { signature }: Manifest,
+  exact: () => ExactRuntime,
+  { samples, signal }: CalibrateOptions,
+): Promise<LaneJudgement> {
+  let reason = 'no inputs could be drawn that the model takes'
+  const given = samples?.map((inputs) => encodeTensors(inputs))
+  for (const guess of given === undefined ? guessesFor(signature) : [0]) {
+    const payloads = given ?? drawPayloads(signature, guess)
+    if (payloads.length === 0) continue
+    try {
+      const first = await using(exact(), (runtime) => traceAll(runtime, payloads, signal))
+      return await traceAgain(exact, payloads, first.traces, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      reason = messageOf(error)
+    }
+  }
+  return { ok: false, reason }
+}
+
+async function traceAgain(
+  exact: () => ExactRuntime,
+  payloads: readonly Uint8Array[],
+  first: readonly Trace[],
+  signal: AbortSignal,
+): Promise<LaneJudgement> {
+  const { traces } = await using(exact(), (runtime) => traceAll(runtime, payloads, signal))
+  const differs = first.some(
+    ({ leaves, outputs }, index) =>
+      !isSame(leaves, traces[index]!.leaves) || !isSame([outputs], [traces[index]!.outputs]),
+  )
+  return differs
+    ? {
+        ok: false,
+        reason:
+          'two fresh processes gave different traces of the same inputs: this machine must not sign any',
+      }
+    : { ok: true, reason: `${first[0]?.leaves.length ?? 0} steps, traced alike twice` }
 }
 
 async function traceAll(
@@ -238,6 +281,10 @@ function isSame(left: readonly Uint8Array[], right: readonly Uint8Array[]): bool
   return (
     left.length === right.length && left.every((bytes, index) => Buffer.compare(bytes, right[index]!) === 0)
   )
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function median(values: readonly number[]): number {

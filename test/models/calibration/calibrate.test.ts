@@ -4,6 +4,7 @@ import {
   CalibrationError,
   type CalibrationRuntimes,
   calibrate,
+  checkExactLane,
   proposeTau,
   sampleInputs,
   spreadOf,
@@ -147,6 +148,14 @@ test('two processes whose traces differ by one byte lose the exact lane', async 
   const found = await calibrate(manifest, runtimes({ exact: () => exact(++processes) }), { signal })
   assert.not.ok(found.lanes.exact.ok)
   assert.match(found.lanes.exact.reason, /different traces/)
+})
+
+test('a node that never calibrated a model traces it twice before it signs', async () => {
+  assert.ok((await checkExactLane(manifest, () => exact(), { signal })).ok)
+  let processes = 0
+  const judged = await checkExactLane(manifest, () => exact(++processes), { signal })
+  assert.not.ok(judged.ok)
+  assert.match(judged.reason, /different traces/)
 })
 
 test('an exact lane that fails is refused with what went wrong, and the native one is still measured', async () => {
