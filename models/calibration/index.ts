@@ -1,4 +1,4 @@
-export { type CalibrateOptions, type CalibrationRuntimes, calibrate } from './calibrate.ts'
+export { type CalibrateOptions, type CalibrationRuntimes, calibrate, checkExactLane } from './calibrate.ts'
 export { type Calibration, type CalibrationRow, type LaneJudgement, proposeTau } from './calibration.ts'
 export { CalibrationError, type CalibrationErrorCode } from './errors.ts'
 export { sampleInputs } from './samples.ts'
