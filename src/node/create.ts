@@ -80,8 +80,8 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     machine: createProvider({}),
     signer,
     log,
-    announce: (model, load) =>
-      mesh.serve(model, { lanes: ['native'], instructionSet: instructionSets.get(model) ?? '', ...load }),
+    announce: (model, lanes, load) =>
+      mesh.serve(model, { lanes, instructionSet: instructionSets.get(model) ?? '', ...load }),
   })
   const inferenceServer = createInferenceServer({
     libp2p: host,
@@ -153,9 +153,10 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
   }
 
   function status(): NodeStatus {
-    const served = provider.models().map(({ cid, name, load, served: done, refused, backingOff }) => ({
+    const served = provider.models().map(({ cid, name, lane, load, served: done, refused, backingOff }) => ({
       cid,
       name,
+      lane,
       state: backingOff ? ('backing-off' as const) : ('ready' as const),
       running: load.running,
       queued: load.queued,
@@ -166,6 +167,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     const pending = [...loading].map(([cid, { name, state }]) => ({
       cid,
       name,
+      lane: 'native' as const,
       state,
       ...{ running: 0, queued: 0, served: 0, refused: 0, serviceMs: 0 },
     }))

@@ -1,4 +1,5 @@
 import type { Manifest } from '../../models/manifest/index.ts'
+import type { Lane } from '../../models/runtime/index.ts'
 import type { Tensor } from '../../models/tensor/index.ts'
 import type { JobFailure, JobId } from '../requester/index.ts'
 import type { Verdict } from '../verification/index.ts'
@@ -118,6 +119,7 @@ export interface NodeStatus {
   readonly models: readonly {
     readonly cid: string
     readonly name: string
+    readonly lane: Lane
     readonly state: 'loading' | 'ready' | 'backing-off' | 'failed'
     readonly running: number
     readonly queued: number

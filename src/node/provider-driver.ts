@@ -2,7 +2,7 @@
  * Turns the provider machine's effects into executions and answers. The machine decides what runs when and who is
  * refused; what is here holds the bytes, runs the models and signs.
  */
-import { type Executed, type ModelRuntime, RuntimeError } from '../../models/runtime/index.ts'
+import { type Executed, type Lane, type ModelRuntime, RuntimeError } from '../../models/runtime/index.ts'
 import type { StoredModel } from '../../models/store/index.ts'
 import { decodeTensorHeaders, type TensorHeader } from '../../models/tensor/index.ts'
 import type { Signer } from '../../protocols/envelope/index.ts'
@@ -28,7 +28,7 @@ import { createMachineLoop } from './machine-loop.ts'
 import { createTimers } from './timers.ts'
 
 export interface ProviderDriver {
-  /** Takes a loaded model into service. */
+  /** Takes a model into service in the lane of `runtime`, which is loaded or loads at its first execution. */
   add(model: StoredModel, runtime: ModelRuntime): void
   /** What the inference server asks before it reads a job's inputs. */
   admit(header: InferenceHeader): Refusal | undefined
@@ -43,13 +43,14 @@ export interface ProviderComponents {
   readonly machine: Provider
   readonly signer: Signer
   readonly log: Log
-  /** The load of a model changed enough to tell the mesh. */
-  readonly announce: (model: string, load: ModelLoad) => void
+  /** The lanes of a model, or its load, changed enough to tell the mesh. The load is that of its first lane. */
+  readonly announce: (model: string, lanes: readonly Lane[], load: ModelLoad) => void
 }
 
 export interface ProvidedModel {
   readonly cid: string
   readonly name: string
+  readonly lane: Lane
   readonly load: ModelLoad
   readonly served: number
   readonly refused: number
@@ -66,6 +67,7 @@ interface Served {
 
 interface Waiting {
   readonly request: IncomingInference
+  /** See `serviceOf`. */
   readonly model: string
   readonly resolve: (answer: InferenceAnswer) => void
 }
@@ -82,6 +84,7 @@ interface Batch {
 
 export function createProviderDriver(components: ProviderComponents): ProviderDriver {
   const { machine, signer, log, announce } = components
+  /** By `serviceOf`: each lane of a model is a service of its own to the machine, with its own queue. */
   const models = new Map<string, Served>()
   const waiting = new Map<string, Waiting>()
   const batches = new Map<number, Batch>()
@@ -123,7 +126,7 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
         timers.unschedule(effect.timer)
         break
       case 'announce':
-        announce(effect.model, effect.load)
+        tell(effect.model)
         break
       case 'drained':
         drained.resolve()
@@ -131,6 +134,16 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
       default:
         effect satisfies never
     }
+  }
+
+  /** The native lane speaks for a model that has both: it is what nearly every job asks for. */
+  function tell(service: string): void {
+    const { model } = models.get(service)!
+    const lanes = LANES.filter((lane) => models.has(serviceOf(model.cid, lane)))
+    const first = lanes[0]
+    if (first === undefined || serviceOf(model.cid, first) !== service) return
+    const load = machine.load(service)
+    if (load !== undefined) announce(model.cid, lanes, load)
   }
 
   function execute(effect: Extract<ProviderEffect, { type: 'execute' }>): void {
@@ -236,31 +249,38 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
 
   return {
     add(model, runtime) {
-      if (models.size >= PROVIDED_MODELS_MAX)
+      if (models.size >= PROVIDED_MODELS_MAX * LANES.length)
         throw new Error(`a node provides ${PROVIDED_MODELS_MAX} models at most`)
-      models.set(model.cid, { model, runtime, served: 0, refused: 0, backingOff: false })
+      const { lane } = runtime.info
+      const service = serviceOf(model.cid, lane)
+      models.set(service, { model, runtime, served: 0, refused: 0, backingOff: false })
       post({
         type: 'modelReady',
-        model: model.cid,
-        batching: model.manifest.batching.independent,
+        model: service,
+        // The exact lane runs each job alone: a shared run changes the last bits.
+        batching: lane === 'native' && model.manifest.batching.independent,
         serviceMsGuess: SERVICE_GUESS_MS,
       })
+      if (lane === 'exact' && models.has(serviceOf(model.cid, 'native'))) tell(serviceOf(model.cid, 'native'))
     },
 
     admit(header) {
       if (stopping)
         return { code: 'stopping', message: 'this node is shutting down: ask another', retryAfterMs: 0 }
-      if (!models.has(header.job.model)) {
+      const { model, lane } = header.job
+      const service = serviceOf(model, lane)
+      if (!models.has(service)) {
+        const what = LANES.some((other) => models.has(serviceOf(model, other))) ? ` in the ${lane} lane` : ''
         return {
           code: 'unknown-model',
-          message: `this node does not provide ${header.job.model}`,
+          message: `this node does not provide ${model}${what}`,
           retryAfterMs: 0,
         }
       }
       if (now() > header.job.deadlineAtMs + CLOCK_SKEW_MAX_MS) {
         return { code: 'expired', message: 'the deadline of this job is long past', retryAfterMs: 0 }
       }
-      const load = machine.load(header.job.model)
+      const load = machine.load(service)
       if (load !== undefined && load.running + load.queued >= load.capacity) {
         return {
           code: 'busy',
@@ -276,7 +296,8 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
       if (signal.aborted) return Promise.resolve(HUNG_UP)
       const { promise, resolve } = Promise.withResolvers<InferenceAnswer>()
       const requestId = String(++requests)
-      waiting.set(requestId, { request, model: request.job.model, resolve })
+      const service = serviceOf(request.job.model, request.job.lane)
+      waiting.set(requestId, { request, model: service, resolve })
       const cancel = (): void => {
         if (!waiting.has(requestId)) return
         post({ type: 'cancelled', requestId })
@@ -289,7 +310,8 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
         asked = toRequest(
           request,
           requestId,
-          models.get(request.job.model)?.model.manifest.batching.independent ?? false,
+          request.job.lane === 'native' &&
+            (models.get(service)?.model.manifest.batching.independent ?? false),
         )
       } catch (error) {
         finish(requestId, {
@@ -305,10 +327,16 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
     },
 
     models: () =>
-      [...models.values()].map(({ model, served, refused, backingOff }) => ({
+      [...models.values()].map(({ model, runtime, served, refused, backingOff }) => ({
         cid: model.cid,
         name: model.manifest.name,
-        load: machine.load(model.cid) ?? { running: 0, queued: 0, capacity: 0, serviceMs: SERVICE_GUESS_MS },
+        lane: runtime.info.lane,
+        load: machine.load(serviceOf(model.cid, runtime.info.lane)) ?? {
+          running: 0,
+          queued: 0,
+          capacity: 0,
+          serviceMs: SERVICE_GUESS_MS,
+        },
         served,
         refused,
         backingOff,
@@ -330,6 +358,14 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
   }
 }
 
+/** The fast one first. */
+const LANES: readonly Lane[] = ['native', 'exact']
+
+/** What the machine calls one lane of a model. */
+function serviceOf(cid: string, lane: Lane): string {
+  return lane === 'native' ? cid : `${cid}#${lane}`
+}
+
 /** Said to nobody. */
 const HUNG_UP: InferenceAnswer = {
   kind: 'refused',
@@ -348,7 +384,7 @@ function toRequest(request: IncomingInference, requestId: string, batching: bool
     requestId,
     jobId: Buffer.from(request.jobCommitment).toString('hex'),
     requester: request.job.requester,
-    model: request.job.model,
+    model: serviceOf(request.job.model, request.job.lane),
     inputBytes: request.inputs.byteLength,
     batchKey:
       rows === undefined

@@ -4,7 +4,7 @@ import { createStubRuntime, type ModelRuntime } from '../../models/runtime/index
 import type { StoredModel } from '../../models/store/index.ts'
 import { encodeTensors, float32Tensor } from '../../models/tensor/index.ts'
 import type { IncomingInference } from '../../protocols/inference/index.ts'
-import { openJob } from '../../protocols/receipt/index.ts'
+import { openJob, openReceipt } from '../../protocols/receipt/index.ts'
 import { silentLog } from '../../src/node/index.ts'
 import { createProviderDriver } from '../../src/node/provider-driver.ts'
 import { createProvider, type Provider } from '../../src/provider/index.ts'
@@ -51,6 +51,51 @@ test('a job whose requester has gone while its inputs came is not begun', async 
   const answer = await driver.answer(request, AbortSignal.abort())
   assert.is(answer.kind, 'refused')
   assert.is(running(), 0)
+  await driver.stop(0)
+})
+
+test('each lane of a model is asked for by itself, and announced together', async () => {
+  const announced: (readonly string[])[] = []
+  const driver = createProviderDriver({
+    machine: createProvider(),
+    signer: seededSigner(1),
+    log: silentLog,
+    announce: (_model, lanes) => announced.push(lanes),
+  })
+  const stub = createStubRuntime({ seed: 1 })
+  const manifest = { name: 'both', batching: { independent: true } }
+  const model = { cid: MODEL, manifest } as StoredModel
+  driver.add(model, stub)
+  const nowMs = Date.now()
+  const terms = { createdAtMs: nowMs, deadlineAtMs: nowMs + 60_000, lane: 'exact' as const }
+  const sealed = testJob(seededSigner(2), INPUTS, terms)
+  const request: IncomingInference = {
+    remotePeer: sealed.job.requester,
+    job: sealed.job,
+    inputBytes: INPUTS.byteLength,
+    jobCommitment: sealed.commitment,
+    salt: SALT,
+    inputs: INPUTS,
+    timeoutMs: 60_000,
+  }
+  const refusal = driver.admit(request)
+  assert.is(refusal?.code, 'unknown-model')
+  assert.match(refusal!.message, /in the exact lane/)
+  const unserved = await driver.answer(request, new AbortController().signal)
+  assert.is(unserved.kind === 'refused' && unserved.code, 'unknown-model')
+
+  driver.add(model, { ...stub, info: { ...stub.info, lane: 'exact' } })
+  assert.is(driver.admit(request), undefined)
+  const answer = await driver.answer(request, new AbortController().signal)
+  assert.is(answer.kind === 'result' && openReceipt(answer.receipt).receipt.runtime.lane, 'exact')
+  assert.equal(announced, [['native'], ['native', 'exact']])
+  assert.equal(
+    driver.models().map(({ lane, served }) => [lane, served]),
+    [
+      ['native', 0],
+      ['exact', 1],
+    ],
+  )
   await driver.stop(0)
 })
 
