@@ -31,3 +31,9 @@ export const QUEUE_MAX = 1_024
 /** Characters kept of a line that the engine prints, and lines a second. */
 export const LOG_LINE_CHARS_MAX = 500
 export const LOG_LINES_PER_SECOND_MAX = 20
+
+/** The build that the exact lane is defined by: `ort-wasm-simd-threaded.wasm` of onnxruntime-web. */
+export const EXACT_ENGINE_VERSION = '1.30.0'
+export const EXACT_WASM_SHA256 = '3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2'
+/** Of the 4 GiB that it could have: an operator that explodes ends here, not with the machine's memory. */
+export const WASM_HEAP_BYTES_MAX = 2 * 1024 * 1024 * 1024

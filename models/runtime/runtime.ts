@@ -67,6 +67,8 @@ export type RuntimeErrorCode =
   | 'load-failed'
   /** The engine reported an error while running (not a crash). */
   | 'run-failed'
+  /** The exact lane's engine had no room for a trace or a step. Says nothing about what it was given. */
+  | 'out-of-memory'
   | 'deadline'
   | 'aborted'
   /** The process died. */

@@ -424,6 +424,7 @@ function refusalOf(error: RuntimeError): ProviderRefusalCode {
       return 'expired'
     case 'load-failed':
     case 'run-failed':
+    case 'out-of-memory':
     case 'crashed':
       return 'failed'
     default:
