@@ -2,10 +2,13 @@
 export const JOB_BYTES_MAX = 1024
 /** A receipt has about 250 bytes beside the text that names its runtime. */
 export const RECEIPT_BYTES_MAX = 1024
+/** A trace commitment has five digests, a lane's name and three numbers: about 240 bytes. */
+export const COMMITMENT_BYTES_MAX = 512
 /** What an envelope adds: key 38, payload type about 25, signature 66, lengths. */
 export const SEAL_BYTES_MAX = 256
 export const SEALED_JOB_BYTES_MAX = JOB_BYTES_MAX + SEAL_BYTES_MAX
 export const SEALED_RECEIPT_BYTES_MAX = RECEIPT_BYTES_MAX + SEAL_BYTES_MAX
+export const SEALED_COMMITMENT_BYTES_MAX = COMMITMENT_BYTES_MAX + SEAL_BYTES_MAX
 export const JOB_NONCE_BYTES = 16
 /** A CIDv1 with SHA-256 in base32 has 59 characters; longer hashes fit too. */
 export const CID_BYTES_MAX = 128

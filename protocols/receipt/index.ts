@@ -8,9 +8,18 @@ export {
   decodeBundle,
 } from './bundle.ts'
 export {
+  type OpenedTraceCommitment,
+  openTraceCommitment,
+  receiptDigest,
+  sealTraceCommitment,
+  type TraceCommitment,
+} from './commitment.ts'
+export {
   CID_BYTES_MAX,
   JOB_NONCE_BYTES,
   REPLICAS_MAX,
+  RUNTIME_TEXT_BYTES_MAX,
+  SEALED_COMMITMENT_BYTES_MAX,
   SEALED_JOB_BYTES_MAX,
   SEALED_RECEIPT_BYTES_MAX,
 } from './constants.ts'

@@ -41,6 +41,13 @@ export interface Policy {
   readonly replicas: number
   /** How many must agree: more than half of `replicas`. */
   readonly quorum: number
+  /**
+   * Whether a disagreement goes to the referee: providers are then asked for their traces. Needs two replicas and a quorum
+   * of two at least: of one answer there is nothing to referee.
+   */
+  readonly referee: boolean
+  /** Whether what a dispute shows, activations of the inputs among it, may be published as a proof. */
+  readonly publicDisputes: boolean
 }
 
 /** A job whose signature is known to be good. */
@@ -118,6 +125,8 @@ export function encodeJob(requesterKey: Uint8Array, job: Omit<Job, 'requester'>)
     .uint(10, job.deadlineAtMs)
     .bytes(11, job.inputDigest)
     .uint(12, job.inputBytes)
+    .bool(13, job.policy.referee)
+    .bool(14, job.policy.publicDisputes)
     .finish()
 }
 
@@ -127,22 +136,22 @@ export function decodeJob(payload: Uint8Array): { job: Job; requesterKey: Uint8A
   const reader = new MessageReader(payload, 'job')
   reader.uint(1, { min: VERSION, max: VERSION })
   const requesterKey = reader.bytes(2, { min: PUBLIC_KEY_BYTES, max: PUBLIC_KEY_BYTES })
-  const job = {
+  const { replicas, quorum, ...terms } = {
     requester: peerIdOfKey(requesterKey),
     nonce: reader.bytes(3, { min: JOB_NONCE_BYTES, max: JOB_NONCE_BYTES }),
     model: reader.text(4, { min: 1, max: CID_BYTES_MAX }),
     lane: decodeLane(reader, 5),
-    policy: {
-      replicas: reader.uint(6, { min: 1, max: REPLICAS_MAX }),
-      quorum: reader.uint(7, { min: 1, max: REPLICAS_MAX }),
-    },
+    replicas: reader.uint(6, { min: 1, max: REPLICAS_MAX }),
+    quorum: reader.uint(7, { min: 1, max: REPLICAS_MAX }),
     tau: reader.double(8, { max: TAU_MAX }),
     createdAtMs: reader.uint(9, { max: TIME_MS_MAX }),
     deadlineAtMs: reader.uint(10, { max: TIME_MS_MAX }),
     inputDigest: reader.bytes(11, { min: DIGEST_BYTES, max: DIGEST_BYTES }),
     inputBytes: reader.uint(12, { min: 1, max: PAYLOAD_BYTES_MAX }),
   }
+  const policy = { replicas, quorum, referee: reader.bool(13), publicDisputes: reader.bool(14) }
   reader.end()
+  const job = { ...terms, policy }
   verifyMeaning(job)
   return { job, requesterKey }
 }
@@ -162,6 +171,9 @@ function verifyMeaning({ model, policy, createdAtMs, deadlineAtMs }: Job): void 
       'malformed',
       `a quorum must be more than half of the replicas and no more than all: ${policy.quorum} of ${policy.replicas} is not`,
     )
+  }
+  if (policy.referee && policy.quorum < 2) {
+    throw new ReceiptError('malformed', 'a referee needs two replicas and a quorum of two at least')
   }
   if (deadlineAtMs <= createdAtMs) {
     throw new ReceiptError('malformed', 'the deadline is not after the time of creation')

@@ -134,7 +134,8 @@ export function decodeReceipt(payload: Uint8Array): Receipt {
 /** Of an empty list of processing steps: the model's tensors are the job's and the receipt's tensors. */
 export const NO_STEPS_DIGEST: Uint8Array = createHash('sha256').update('verimesh/steps/1\0').digest()
 
-const RECEIPT_DOMAIN = 'verimesh/receipt/1'
-const RECEIPT_TYPE = new TextEncoder().encode('/verimesh/receipt/1')
+/** What a receipt's envelope is signed for, and says it holds. */
+export const RECEIPT_DOMAIN = 'verimesh/receipt/1'
+export const RECEIPT_TYPE: Uint8Array = new TextEncoder().encode('/verimesh/receipt/1')
 const DIGEST = { min: DIGEST_BYTES, max: DIGEST_BYTES }
 const RUNTIME_TEXT = { min: 1, max: RUNTIME_TEXT_BYTES_MAX }

@@ -42,7 +42,7 @@ export async function newJob(terms: JobTerms): Promise<SignedJob> {
     nonce: drawn.subarray(SALT_BYTES),
     model: terms.model,
     lane: LANE,
-    policy: { replicas, quorum },
+    policy: { replicas, quorum, referee: false, publicDisputes: false },
     tau,
     createdAtMs: terms.createdAtMs,
     deadlineAtMs: terms.deadlineAtMs,

@@ -23,6 +23,7 @@ const INPUTS = new TextEncoder().encode('the inputs of a job')
 const OUTPUTS = new TextEncoder().encode('what came of them')
 const job = testJob(requester, INPUTS)
 const receipt = testReceipt(job.commitment, OUTPUTS)
+const POLICY = testTerms(INPUTS).policy
 const expected = {
   jobCommitment: job.commitment,
   provider: provider.peerId,
@@ -56,8 +57,11 @@ test('the commitment binds the requester and every term', () => {
     { nonce: new Uint8Array(16) },
     { model: `${MODEL}a` },
     { lane: 'exact' },
-    { policy: { replicas: 3, quorum: 3 } },
-    { policy: { replicas: 2, quorum: 2 } },
+    { policy: { ...POLICY, quorum: 3 } },
+    { policy: { ...POLICY, replicas: 2 } },
+    { policy: { ...POLICY, referee: true } },
+    { policy: { ...POLICY, publicDisputes: true } },
+    { policy: { ...POLICY, referee: true, publicDisputes: true } },
     { tau: 0 },
     { createdAtMs: 0 },
     { deadlineAtMs: 1_790_000_030_001 },
@@ -70,16 +74,29 @@ test('the commitment binds the requester and every term', () => {
   assert.is(distinct.size, changes.length + 2)
 })
 
+test('a job without a referee has the bytes that it had before there were referees', () => {
+  const refereed = testJob(requester, INPUTS, { policy: { ...POLICY, referee: true, publicDisputes: true } })
+  assert.is(
+    Buffer.from(refereed.payload).toString('hex'),
+    `${Buffer.from(job.payload).toString('hex')}68017001`,
+  )
+  const written = Buffer.concat([job.payload, Buffer.from('6800', 'hex')])
+  const type = new TextEncoder().encode('/verimesh/job/1')
+  const sealed = sealEnvelope(requester, 'verimesh/job/1', type, written)
+  assert.throws(() => openJob(sealed), isCode('malformed'))
+})
+
 test('refuses terms outside their limits', () => {
   const cases: Partial<Job>[] = [
     { nonce: new Uint8Array(15) },
     { model: '' },
     { model: 'zb2rhe5P4gXftAwvA4eXQ5HJwsER2owDyS9sKaQRRVQPn93bA' },
     { model: `b${'a'.repeat(128)}` },
-    { policy: { replicas: 0, quorum: 0 } },
-    { policy: { replicas: 2, quorum: 1 } },
-    { policy: { replicas: 2, quorum: 3 } },
-    { policy: { replicas: 65, quorum: 64 } },
+    { policy: { ...POLICY, replicas: 0, quorum: 0 } },
+    { policy: { ...POLICY, replicas: 2, quorum: 1 } },
+    { policy: { ...POLICY, replicas: 2, quorum: 3 } },
+    { policy: { ...POLICY, replicas: 65, quorum: 64 } },
+    { policy: { ...POLICY, replicas: 1, quorum: 1, referee: true } },
     { tau: 1.5 },
     { tau: Number.NaN },
     { tau: -1 },
@@ -117,7 +134,12 @@ test('jobs and receipts survive the way there and back', () => {
         nonce: fc.uint8Array({ minLength: 16, maxLength: 16 }),
         model: fc.stringMatching(/^b[a-z2-7]{8,60}$/),
         lane,
-        policy: fc.constant({ replicas, quorum: Math.min(replicas, Math.floor(replicas / 2) + 1 + extra) }),
+        policy: fc.record({
+          replicas: fc.constant(replicas),
+          quorum: fc.constant(Math.min(replicas, Math.floor(replicas / 2) + 1 + extra)),
+          referee: replicas > 1 ? fc.boolean() : fc.constant(false),
+          publicDisputes: fc.boolean(),
+        }),
         tau: fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs),
         createdAtMs: time,
         deadlineAtMs: time.map((value) => value + 2 ** 51),

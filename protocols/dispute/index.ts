@@ -1,0 +1,8 @@
+export {
+  type OpenedTraceCommitment,
+  openTraceCommitment,
+  receiptDigest,
+  SEALED_COMMITMENT_BYTES_MAX,
+  sealTraceCommitment,
+  type TraceCommitment,
+} from '../receipt/index.ts'
