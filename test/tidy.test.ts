@@ -21,6 +21,7 @@ const EDGES = [
   'models/runtime/slab.ts',
   'models/task/image.ts',
   'protocols/framing/',
+  'protocols/fraud/exchange.ts',
   'protocols/inference/',
   'protocols/model-files/',
   'peers/announcements/',
