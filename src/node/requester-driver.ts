@@ -114,8 +114,20 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       case 'compare':
         compare(effect.jobId, effect.left, effect.right)
         break
+      case 'trace': {
+        const { jobId, attempt } = effect
+        post({ type: 'traceFailed', jobId, attempt, code: 'cannot-trace', retryAfterMs: 0 })
+        break
+      }
+      case 'judge':
+        // Only traces are judged, and there are none.
+        break
+      case 'recompute':
+        post({ type: 'recomputeFailed', jobId: effect.jobId, message: 'this node runs no exact lane' })
+        break
       case 'settle':
-        settle(effect.jobId, effect.accepted, effect.verdict)
+        // `self` is accepted only after an own run.
+        if (effect.accepted !== 'self') settle(effect.jobId, effect.accepted, effect.verdict)
         break
       case 'fail':
         fail(effect.jobId, effect.failure)
@@ -363,6 +375,10 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         deadlineAtMs: nowMs + terms.timeoutMs,
         attemptTimeoutMs: parts.attemptTimeoutMs ?? terms.timeoutMs * ATTEMPT_TIMEOUT_PART,
         observeMs: parts.observeMs ?? Math.min(OBSERVE_DEFAULT_MS, terms.timeoutMs),
+        lane: 'native',
+        referee: false,
+        recompute: false,
+        canRecompute: false,
       }
       const job: RunningJob = {
         spec,

@@ -12,6 +12,12 @@ export interface RequesterLimits {
   readonly findBackoffMsMax: number
   /** The least pause before a busy provider is asked again, doubled each time that it says busy. */
   readonly busyBackoffMs: number
+  /** Traces demanded for one job, repetitions to busy providers included. */
+  readonly tracesMax: number
+  /** Pairs of traces judged for one job. */
+  readonly judgementsMax: number
+  /** Exposed keys remembered by this machine. */
+  readonly exposedMax: number
 }
 
 export const REQUESTER_LIMITS: RequesterLimits = {
@@ -27,4 +33,10 @@ export const REQUESTER_LIMITS: RequesterLimits = {
   findBackoffMsMax: 1000,
   // Twice a round trip on a LAN with a little work: less would only be noise to the provider.
   busyBackoffMs: 20,
+  // 16 providers, of whom each may say busy once: a trace costs its provider 3 to 20 native runs.
+  tracesMax: 32,
+  // Each judgement that finds a loser takes one of 16 providers away; as many again may stay undecided.
+  judgementsMax: 32,
+  // A few MiB of text. The books of the node remember for good; this is what its running jobs need.
+  exposedMax: 16_384,
 }

@@ -1,5 +1,5 @@
 import type { Verdict } from '../verification/index.ts'
-import type { AttemptFailure, JobId, ProviderId } from './events.ts'
+import type { AttemptFailure, JobId, Party, ProviderId } from './events.ts'
 
 export type RequesterEffect =
   | { readonly type: 'find'; readonly jobId: JobId; readonly model: string; readonly atLeast: number }
@@ -17,8 +17,26 @@ export type RequesterEffect =
   | { readonly type: 'unschedule'; readonly timer: string }
   /** Compare the outputs of two attempts (their digests differ) within the job's tolerance. */
   | { readonly type: 'compare'; readonly jobId: JobId; readonly left: number; readonly right: number }
-  /** The answer is known: `accepted` is the attempt whose outputs are the answer. Exactly one settle or fail a job. */
-  | { readonly type: 'settle'; readonly jobId: JobId; readonly accepted: number; readonly verdict: Verdict }
+  /**
+   * Demand a signed trace commitment from the provider of this attempt, for the answer that it gave. Never while
+   * another demand to the same attempt is open; after `traceFailed` with `busy` perhaps again. Ends with `close`.
+   */
+  | { readonly type: 'trace'; readonly jobId: JobId; readonly attempt: number }
+  /** Both have traced (`self`: the own run) and their roots differ. One at a time for a job. Ends with `close`. */
+  | { readonly type: 'judge'; readonly jobId: JobId; readonly left: number; readonly right: Party }
+  /** Run the job here, in the exact lane, with a trace. At most once a job; ends with `close`. */
+  | { readonly type: 'recompute'; readonly jobId: JobId }
+  /**
+   * The answer is known. `accepted` is the attempt whose outputs are the answer; with `exact`, it is what that
+   * party's exact run gave instead of what it answered (always so for `self`). Exactly one settle or fail a job.
+   */
+  | {
+      readonly type: 'settle'
+      readonly jobId: JobId
+      readonly accepted: Party
+      readonly exact: boolean
+      readonly verdict: Verdict
+    }
   | { readonly type: 'fail'; readonly jobId: JobId; readonly failure: JobFailure }
   /** After settle or fail, when nothing more will come: the complete record. The machine forgets the job. */
   | { readonly type: 'close'; readonly jobId: JobId; readonly verdict: Verdict | undefined }
@@ -29,11 +47,26 @@ export type RequesterEffect =
       readonly evidence: EvidenceKind
     }
 
-export type EvidenceKind = 'agreed' | 'disagreed' | 'timed-out' | 'failed' | 'violated-protocol'
+export type EvidenceKind =
+  | 'agreed'
+  | 'disagreed'
+  | 'timed-out'
+  | 'failed'
+  | 'violated-protocol'
+  /** Its native answer lies outside the tolerance of its own exact run. Weighted, never final: hardware differs. */
+  | 'contradicted-exact'
+  /** Its own leaf was judged and found false. */
+  | 'lost-dispute'
+  /** It was silent about its own answer while it could have spoken. */
+  | 'withheld'
+  /** A fraud proof against its key was verified while it worked on the job. Final. */
+  | 'fraud-proof'
 
 export type JobFailureCode =
   | 'not-enough-providers'
   | 'no-quorum'
+  /** Answers differ, and nobody is left by whom it could be told which is right. */
+  | 'undecided-dispute'
   | 'deadline'
   | 'invalid-job'
   | 'cancelled'

@@ -1,9 +1,12 @@
 import type { Candidate } from '../routing/index.ts'
+import type { GuiltKind, SELF } from '../verification/index.ts'
 
 /** Hex of the job commitment. */
 export type JobId = string
 /** Peer id as text. */
 export type ProviderId = string
+/** Whose run it is: the number of an attempt, or the requester's own. */
+export type Party = number | typeof SELF
 
 export interface JobSpec {
   readonly id: JobId
@@ -24,6 +27,17 @@ export interface JobSpec {
   readonly attemptTimeoutMs: number
   /** After the answer is settled, how long the remaining replicas are still waited for, for the record. */
   readonly observeMs: number
+  /** `exact`: answers agree by equal digest alone, and nothing is compared. */
+  readonly lane: 'native' | 'exact'
+  /** All who answer must agree; a disagreement becomes a dispute instead of being counted. */
+  readonly referee: boolean
+  /** The requester runs this job itself before it takes the answer. */
+  readonly recompute: boolean
+  /**
+   * The requester can run the job itself: where nobody is left to ask, its own run stands in for an independent
+   * provider. Only with `referee`.
+   */
+  readonly canRecompute: boolean
 }
 
 export type RequesterEvent =
@@ -62,8 +76,64 @@ export type RequesterEvent =
       readonly right: number
       readonly agrees: boolean
     }
+  /** Answer to the effect `trace`: its commitment was verified (signature, key, job, receipt, model, lane). */
+  | {
+      readonly type: 'traced'
+      readonly jobId: JobId
+      readonly attempt: number
+      /** Hex of everything comparable in the commitment: equal exactly where whole traces are equal. */
+      readonly root: string
+      /** Hex of the salted digest of the exact outputs. */
+      readonly outputDigest: string
+      /** Its answer lies within the job's tolerance of its own exact run; in the exact lane the digests decide. */
+      readonly agrees: boolean
+    }
+  | {
+      readonly type: 'traceFailed'
+      readonly jobId: JobId
+      readonly attempt: number
+      readonly code: TraceFailureCode
+      readonly retryAfterMs: number
+    }
+  /** Answer to the effect `judge`. What is said of `self` is ignored. */
+  | {
+      readonly type: 'judged'
+      readonly jobId: JobId
+      readonly left: number
+      readonly right: Party
+      readonly verdicts: { readonly left: Judgement; readonly right: Judgement }
+    }
+  /** Answer to the effect `recompute`. */
+  | {
+      readonly type: 'recomputed'
+      readonly jobId: JobId
+      readonly root: string
+      readonly outputDigest: string
+      /** Attempts whose answers lie within the tolerance of the own exact run, of all that had answered by then. */
+      readonly agreeing: readonly number[]
+    }
+  | { readonly type: 'recomputeFailed'; readonly jobId: JobId; readonly message: string }
+  /** A fraud proof against that key was verified, wherever it came from. Not about one job: all drop that provider. */
+  | { readonly type: 'exposed'; readonly provider: ProviderId }
   | { readonly type: 'timerExpired'; readonly timer: string }
   | { readonly type: 'cancelled'; readonly jobId: JobId }
+
+export type TraceFailureCode =
+  /** No loss, and no evidence: it may be asked again. */
+  | 'busy'
+  /** No loss, and no evidence: it has no exact lane for this model, the network failed, or its lane is another. */
+  | 'cannot-trace'
+  | 'unreachable'
+  | 'not-comparable'
+  /** It was silent although it could be reached. */
+  | 'withheld'
+  /** What it sent was malformed, badly signed, or not about this job. */
+  | 'violated-protocol'
+
+/** What the referee says of one side, by that side's own statement alone. */
+export type Judgement =
+  | { readonly status: 'cleared' | 'withheld' | 'undecided' }
+  | { readonly status: 'guilty'; readonly kind: GuiltKind }
 
 export interface AttemptFailure {
   readonly code: AttemptFailureCode
@@ -85,6 +155,8 @@ export type AttemptFailureCode =
   /** Network faults: nobody's fault. */
   | 'unreachable'
   | 'hung-up'
+  /** A fraud proof against its key was verified meanwhile: given by the machine itself, not for a driver. */
+  | 'exposed'
   /** The provider's own: it took the job and failed or did not answer. */
   | 'timeout'
   | 'failed'

@@ -1,4 +1,5 @@
 import { ANSWERS_MAX } from '../verification/index.ts'
+import { tracedParties } from './dispute.ts'
 import type { EvidenceKind, JobFailure, JobFailureCode } from './effects.ts'
 import type { AttemptFailure, AttemptFailureCode, JobSpec } from './events.ts'
 import { answersOf, askedProviders, countAttempts, countInvalidClaims, countUsable, type Job } from './job.ts'
@@ -22,6 +23,8 @@ export function evidenceOf(code: AttemptFailureCode): EvidenceKind | undefined {
     case 'invalid-job':
     case 'unreachable':
     case 'hung-up':
+    // What the proof weighs is told apart from this attempt.
+    case 'exposed':
       return undefined
     default:
       return code satisfies never
@@ -80,6 +83,14 @@ function message(job: Job, code: JobFailureCode, found: number): string {
         `${asked} of at most ${attemptsMax} providers were asked and ${answered} answered, but only ${agreed} agreed ` +
         `where ${quorum} must. The answers are not to be trusted; try again, allow more attempts, or ask for the ` +
         'exact lane if the model has no tight tolerance.'
+      )
+    case 'undecided-dispute':
+      return (
+        `${asked} of at most ${attemptsMax} providers were asked, and their answers differ. ` +
+        `${tracedParties(job).length} traces were left, and no independent one to tell which is right` +
+        `${job.own.status === 'failed' ? `; the own run failed: ${job.own.message}` : ''}. ` +
+        'The answers are not to be trusted: try again when more volunteers serve the model in the exact lane, or add ' +
+        'the model to this node (`verimesh models add`), so that it can run the job itself.'
       )
     case 'deadline':
       return (

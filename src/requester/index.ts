@@ -5,7 +5,10 @@ export type {
   AttemptFailureCode,
   JobId,
   JobSpec,
+  Judgement,
+  Party,
   ProviderId,
   RequesterEvent,
+  TraceFailureCode,
 } from './events.ts'
 export { createRequester, type Requester, type RequesterInit } from './machine.ts'

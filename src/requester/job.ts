@@ -1,7 +1,14 @@
 /** What the requester knows of one job, and questions about it that change nothing. */
 import type { Candidate } from '../routing/index.ts'
-import { type Answer, type Cluster, findCluster } from '../verification/index.ts'
-import type { AttemptFailure, JobSpec, ProviderId } from './events.ts'
+import {
+  type Answer,
+  type Cluster,
+  type DiscardReason,
+  findCluster,
+  type VerdictLabel,
+} from '../verification/index.ts'
+import type { Dispute } from './dispute.ts'
+import type { AttemptFailure, JobSpec, Party, ProviderId } from './events.ts'
 
 export interface Job {
   readonly spec: JobSpec
@@ -12,6 +19,13 @@ export interface Job {
   readonly search: Search
   /** Verdicts of `compare` by `pairKey`; undefined while awaited. */
   readonly compared: Map<string, boolean | undefined>
+  /** Providers whose answers count for nothing. Who contradicted only its own exact run is still a party of a dispute. */
+  readonly out: Map<ProviderId, DiscardReason>
+  /** From the first disagreement on, under the policy `referee`; or when the own run contradicts an answer. */
+  dispute: Dispute | undefined
+  own: OwnRun
+  /** How many are asked at first: `replicas`, or as many as there are where the own run stands in for the rest. */
+  target: number
   /** The largest cluster of what is known; recomputed when an answer or a comparison arrives. */
   cluster: Cluster | undefined
   /** When the job's one timer will ring; undefined when none is set. */
@@ -23,7 +37,28 @@ export type JobState =
   | { readonly status: 'finding' }
   | { readonly status: 'asking' }
   /** Settled; the answers still under way are waited for, for the record. */
-  | { readonly status: 'observing'; readonly acceptedDigest: string; readonly untilMs: number }
+  | { readonly status: 'observing'; readonly acceptance: Acceptance; readonly untilMs: number }
+
+/** Whose outputs are the answer: what the party answered, or with `exact` what its exact run gave. */
+export interface Acceptance {
+  readonly party: Party
+  readonly exact: boolean
+  readonly label: VerdictLabel
+}
+
+/** The requester's own run of the job in the exact lane. */
+export type OwnRun =
+  | { readonly status: 'none' }
+  /** `heard`: the attempts that had answered when it began, which it will have been compared with. */
+  | { readonly status: 'running'; readonly heard: ReadonlySet<number> }
+  | {
+      readonly status: 'done'
+      readonly root: string
+      readonly outputDigest: string
+      readonly agreeing: ReadonlySet<number>
+      readonly contradicting: ReadonlySet<number>
+    }
+  | { readonly status: 'failed'; readonly message: string }
 
 export interface Attempt {
   readonly number: number
@@ -43,6 +78,8 @@ export type AttemptState =
 export interface Search {
   /** A `find` is under way. */
   running: boolean
+  /** One has ended. */
+  ended: boolean
   nextAtMs: number
   backoffMs: number
   /** Since when nobody is left to ask; undefined while there is hope. */
@@ -55,24 +92,48 @@ export function createJob(spec: JobSpec, nowMs: number, findBackoffMs: number): 
     state: { status: 'finding' },
     candidates: new Map(),
     attempts: [],
-    search: { running: false, nextAtMs: nowMs, backoffMs: findBackoffMs, exhaustedSinceMs: nowMs },
+    search: {
+      running: false,
+      ended: false,
+      nextAtMs: nowMs,
+      backoffMs: findBackoffMs,
+      exhaustedSinceMs: nowMs,
+    },
     compared: new Map(),
+    out: new Map(),
+    dispute: undefined,
+    own: { status: 'none' },
+    target: spec.replicas,
     cluster: undefined,
     wakeAtMs: undefined,
   }
 }
 
+/** The answers that count. */
 export function answersOf(job: Job): Answer[] {
+  return everyAnswerOf(job).filter(({ provider }) => !job.out.has(provider))
+}
+
+export function everyAnswerOf(job: Job): Answer[] {
   return job.attempts.flatMap(({ provider, group, state }) =>
     state.status === 'answered' ? { provider, group, digest: state.digest } : [],
   )
 }
 
-/** The attempt that stands for all with this digest: the first. */
+/** The attempt that stands for all with this digest: the first that counts, or the first of those that do not. */
 export function attemptWith(job: Job, digest: string): Attempt {
-  const found = job.attempts.find(({ state }) => state.status === 'answered' && state.digest === digest)
+  const same = job.attempts.filter(({ state }) => state.status === 'answered' && state.digest === digest)
+  const found = same.find(({ provider }) => !job.out.has(provider)) ?? same[0]
   if (found === undefined) throw new Error(`no attempt answered ${digest}`)
   return found
+}
+
+export function digestOf({ state }: Attempt): string | undefined {
+  return state.status === 'answered' ? state.digest : undefined
+}
+
+export function isPending({ state }: Attempt): boolean {
+  return state.status === 'open' || state.status === 'overdue'
 }
 
 export function pairKey(left: string, right: string): string {
@@ -90,7 +151,11 @@ export function isComparing(job: Job): boolean {
 }
 
 export function updateCluster(job: Job): void {
-  job.cluster = findCluster(answersOf(job), (left, right) => agreement(job, left, right) === true)
+  job.cluster = clusterOf(job, answersOf(job))
+}
+
+export function clusterOf(job: Job, answers: readonly Answer[]): Cluster | undefined {
+  return findCluster(answers, (left, right) => agreement(job, left, right) === true)
 }
 
 export function countAttempts(job: Job, status: AttemptState['status']): number {
@@ -124,7 +189,8 @@ export function countUsable(job: Job): number {
   const usable = new Set(job.candidates.keys())
   const again = againAt(job)
   for (const { provider, state } of job.attempts) {
-    if (state.status === 'ended' && !again.has(provider)) usable.delete(provider)
+    if (job.out.has(provider)) usable.delete(provider)
+    else if (state.status === 'ended' && !again.has(provider)) usable.delete(provider)
     else usable.add(provider)
   }
   return usable.size

@@ -2,31 +2,60 @@
  * The requester's decisions, without I/O: `handle(event, now)` answers what is to be done.
  *
  * A job is found providers for, asked of `replicas` of them, compared, settled as soon as `quorum` distinct providers
- * agree, observed until the others have answered too, and closed. After every event the job is looked at as a whole
+ * agree, observed until the others have answered too, and closed. Under the policy `referee` all have to agree; where
+ * they do not, the dispute is led by `dispute.ts`, and `decision.ts` tells what is accepted. After every event the job is looked at as a whole
  * (`advance`), so that what happens depends on what is known and not on the order in which it became known.
  *
  * Always: one `settle` or `fail` for each job submitted, then one `close`, by its deadline; nobody is asked twice for
- * a job except after `busy`; at most `attemptsMax` distinct providers are asked; a provider counts once.
+ * a job except after `busy`; at most `attemptsMax` distinct providers are asked; a provider counts once; a provider
+ * whose key was exposed is asked no more, and counts for nothing in what is not settled yet.
  *
  * A job has one timer, named by its id; `schedule` with a name in use moves that timer.
  *
  * Not here: verifying receipts and outputs (before an event is made), scores (evidence goes out), retries of the
  * transport.
  */
-import { type Candidate, drawSome, type Random } from '../routing/index.ts'
+import { type Candidate, createExclusion, drawSome, type Exclusion, type Random } from '../routing/index.ts'
 import { REQUESTER_LIMITS, type RequesterLimits } from './constants.ts'
+import {
+  acceptanceOf,
+  fallbackOf,
+  isDisagreed,
+  isQuiet,
+  mayStandIn,
+  ownAcceptance,
+  wantsOwnRun,
+} from './decision.ts'
+import {
+  demandTraces,
+  disputeTimes,
+  expireDispute,
+  type Finding,
+  isDisputeOverdue,
+  isDisputing,
+  isParty,
+  learnJudgement,
+  learnTrace,
+  learnTraceFailure,
+  nextPair,
+  openDispute,
+} from './dispute.ts'
 import type { EvidenceKind, JobFailure, RequesterEffect } from './effects.ts'
 import type { AttemptFailure, JobSpec, ProviderId, RequesterEvent } from './events.ts'
 import { describeFailure, evidenceOf, exhaustionCode, faultOf, refuseJob } from './failure.ts'
 import {
+  type Acceptance,
   type Attempt,
   answersOf,
   askedProviders,
   attemptWith,
   countAttempts,
   countInvalidClaims,
+  countUsable,
   createJob,
+  digestOf,
   isComparing,
+  isPending,
   type Job,
   laterTimes,
   pairKey,
@@ -64,16 +93,19 @@ class RequesterMachine {
   readonly #limits: RequesterLimits
   /** Open attempts of all jobs by provider: candidates are snapshots, and many jobs are decided between two. */
   readonly #outstanding = new Map<ProviderId, number>()
+  readonly #exposed: Exclusion
   #effects: RequesterEffect[] = []
 
   constructor({ random, limits }: RequesterInit) {
     this.#random = random
     this.#limits = { ...REQUESTER_LIMITS, ...limits }
+    this.#exposed = createExclusion(this.#limits.exposedMax)
   }
 
   handle(event: RequesterEvent, nowMs: number): RequesterEffect[] {
     this.#effects = []
     if (event.type === 'submitted') this.#submit(event.job, nowMs)
+    else if (event.type === 'exposed') this.#expose(event.provider, nowMs)
     else {
       const job = this.jobs.get(event.type === 'timerExpired' ? event.timer : event.jobId)
       if (job !== undefined && this.#learn(job, event, nowMs)) this.#advance(job, nowMs)
@@ -99,8 +131,43 @@ class RequesterMachine {
     this.#effects.push({ type: 'fail', jobId, failure }, { type: 'close', jobId, verdict: undefined })
   }
 
+  /** Every job drops that provider. What is settled already rests on what was known then. */
+  #expose(provider: ProviderId, nowMs: number): void {
+    if (!this.#exposed.add(provider)) return
+    for (const job of [...this.jobs.values()]) {
+      const attempts = job.attempts.filter((attempt) => attempt.provider === provider)
+      job.candidates.delete(provider)
+      if (attempts.length === 0) continue
+      for (const attempt of attempts) this.#abandon(job, attempt)
+      if (job.state.status !== 'observing') job.out.set(provider, 'exposed')
+      this.#record(job, provider, 'fraud-proof')
+      updateCluster(job)
+      this.#advance(job, nowMs)
+    }
+  }
+
+  /** Ends what is under way with an exposed provider, for good. */
+  #abandon(job: Job, attempt: Attempt): void {
+    if (attempt.state.status === 'answered') return
+    const failure: AttemptFailure = {
+      code: 'exposed',
+      message: 'a fraud proof against its key was verified',
+      retryAfterMs: 0,
+    }
+    const state = { status: 'ended', failure, againAtMs: Number.POSITIVE_INFINITY } as const
+    if (!isPending(attempt)) attempt.state = state
+    else {
+      this.#effects.push({ type: 'cancel', jobId: job.spec.id, attempt: attempt.number })
+      this.#end(attempt, state)
+    }
+  }
+
   /** Takes in what the event says; false when there is nothing new in it. */
-  #learn(job: Job, event: Exclude<RequesterEvent, { type: 'submitted' }>, nowMs: number): boolean {
+  #learn(
+    job: Job,
+    event: Exclude<RequesterEvent, { type: 'submitted' | 'exposed' }>,
+    nowMs: number,
+  ): boolean {
     switch (event.type) {
       case 'candidatesFound':
         this.#addCandidates(job, event.candidates)
@@ -131,16 +198,35 @@ class RequesterMachine {
         updateCluster(job)
         return true
       }
+      case 'traced':
+        return this.#find(job, learnTrace(job, event))
+      case 'traceFailed':
+        return this.#find(job, learnTraceFailure(job, event, nowMs, this.#limits.busyBackoffMs))
+      case 'judged':
+        return this.#find(job, learnJudgement(job, event))
+      case 'recomputed':
+        return learnOwnRun(job, event)
+      case 'recomputeFailed':
+        if (job.own.status !== 'running') return false
+        job.own = { status: 'failed', message: event.message }
+        return true
       case 'timerExpired':
         job.wakeAtMs = undefined
         return true
       case 'cancelled':
-        if (job.state.status === 'observing') this.#close(job, job.state.acceptedDigest)
+        if (job.state.status === 'observing') this.#close(job, job.state.acceptance)
         else this.#giveUp(job, describeFailure(job, 'cancelled'))
         return false
       default:
         return event satisfies never
     }
+  }
+
+  /** Notes what a step of the dispute has brought to light; false where the step was not awaited. */
+  #find(job: Job, findings: readonly Finding[] | undefined): boolean {
+    for (const [provider, evidence] of findings ?? []) this.#record(job, provider, evidence)
+    if (findings !== undefined && findings.length > 0) updateCluster(job)
+    return findings !== undefined
   }
 
   /**
@@ -150,6 +236,7 @@ class RequesterMachine {
   #addCandidates(job: Job, candidates: readonly Candidate[]): void {
     const news: Candidate[] = []
     for (const candidate of candidates) {
+      if (this.#exposed.has(candidate.provider)) continue
       if (job.candidates.has(candidate.provider)) job.candidates.set(candidate.provider, candidate)
       else news.push(candidate)
     }
@@ -161,17 +248,20 @@ class RequesterMachine {
   #endSearch(job: Job, nowMs: number): void {
     const { search } = job
     search.running = false
+    search.ended = true
     search.nextAtMs = nowMs + search.backoffMs
     search.backoffMs = Math.min(search.backoffMs * 2, this.#limits.findBackoffMsMax)
   }
 
   /** Equal digests agree; a new digest is compared with every other one there is. */
   #compareNew(job: Job, attempt: Attempt, digest: string): void {
+    const isExact = job.spec.lane === 'exact'
     const others = new Set(answersOf(job).map((answer) => answer.digest))
     for (const other of others) {
       const key = pairKey(digest, other)
       if (other === digest || job.compared.has(key)) continue
-      job.compared.set(key, undefined)
+      job.compared.set(key, isExact ? false : undefined)
+      if (isExact) continue
       const left = attemptWith(job, other).number
       this.#effects.push({ type: 'compare', jobId: job.spec.id, left, right: attempt.number })
     }
@@ -196,18 +286,21 @@ class RequesterMachine {
   }
 
   /** Does whatever what is known calls for. */
-  #advance(job: Job, nowMs: number) {
+  #advance(job: Job, nowMs: number): undefined {
     for (const attempt of job.attempts) {
       if (attempt.state.status === 'open' && attempt.state.overdueAtMs <= nowMs) {
         attempt.state = { status: 'overdue' }
       }
     }
+    expireDispute(job, nowMs)
     switch (job.state.status) {
       case 'observing': {
-        const { acceptedDigest, untilMs } = job.state
-        const waiting = countAttempts(job, 'open') > 0 || isComparing(job)
-        if (!waiting || untilMs <= nowMs) return this.#close(job, acceptedDigest)
-        return this.#wake(job, wakeTimes(job), nowMs)
+        const { acceptance, untilMs } = job.state
+        this.#dispute(job, nowMs)
+        const isWaiting = untilMs > nowMs && (countAttempts(job, 'open') > 0 || isComparing(job))
+        const isOver = job.spec.deadlineAtMs <= nowMs || !(isWaiting || isDisputing(job))
+        if (isOver) return this.#close(job, acceptance)
+        return this.#wake(job, this.#times(job, nowMs), nowMs)
       }
       case 'finding':
       case 'asking':
@@ -217,25 +310,86 @@ class RequesterMachine {
     }
   }
 
-  #pursue(job: Job, nowMs: number) {
+  #pursue(job: Job, nowMs: number): undefined {
     const { spec } = job
-    if (spec.deadlineAtMs <= nowMs) {
-      const finding = job.state.status === 'finding' && job.candidates.size < spec.replicas
-      return this.#giveUp(job, describeFailure(job, finding ? 'not-enough-providers' : 'deadline'))
-    }
-    if ((job.cluster?.providers.length ?? 0) >= spec.quorum) return this.#settle(job, nowMs)
+    if (job.own.status === 'done') return this.#settle(job, ownAcceptance(job), nowMs)
+    const acceptance = acceptanceOf(job)
+    if (spec.deadlineAtMs <= nowMs) return this.#runOut(job, acceptance ?? fallbackOf(job), nowMs)
+    if (job.own.status === 'running') return this.#wake(job, this.#times(job, nowMs), nowMs)
+    if (acceptance !== undefined) return this.#accept(job, acceptance, nowMs)
     // One provider's word that a job is wrong is no more than one provider's answer.
     if (countInvalidClaims(job) >= Math.max(2, spec.quorum)) {
       return this.#giveUp(job, describeFailure(job, 'invalid-job'))
     }
-    if (job.state.status === 'finding' && job.candidates.size >= spec.replicas) {
-      job.state = { status: 'asking' }
+    if (job.state.status === 'finding') this.#begin(job)
+    if (spec.referee && isDisagreed(job) && answersOf(job).length >= job.target) openDispute(job)
+    this.#dispute(job, nowMs)
+    // Fewer were asked than the policy says, because the own run was to stand in for the rest.
+    if (job.target < spec.replicas && answersOf(job).length >= job.target && mayStandIn(job)) {
+      return this.#recompute(job, nowMs)
     }
     const missing = countMissing(job)
     const dispatched = job.state.status === 'asking' ? this.#dispatch(job, missing, nowMs) : 0
     if (dispatched < missing) return this.#lookFurther(job, nowMs)
     job.search.exhaustedSinceMs = undefined
-    this.#wake(job, wakeTimes(job), nowMs)
+    this.#wake(job, this.#times(job, nowMs), nowMs)
+  }
+
+  /** Asking begins when enough are known; or with fewer, where exposed keys are why, and the own run can stand in. */
+  #begin(job: Job): void {
+    const { spec, search } = job
+    const known = job.candidates.size
+    if (known >= spec.replicas) job.state = { status: 'asking' }
+    else if (known > 0 && search.ended && !search.running && this.#exposed.size > 0) this.#lower(job)
+  }
+
+  /** Asks as many as there are; true where that changes something. */
+  #lower(job: Job): boolean {
+    const { referee, canRecompute, replicas } = job.spec
+    const known = countUsable(job)
+    if (!referee || !canRecompute || job.own.status !== 'none') return false
+    if (job.state.status !== 'finding' || known === 0 || known >= replicas) return false
+    job.target = known
+    job.state = { status: 'asking' }
+    return true
+  }
+
+  /** Asks for what the dispute needs next. */
+  #dispute(job: Job, nowMs: number): void {
+    const { id: jobId } = job.spec
+    for (const attempt of demandTraces(job, nowMs, this.#limits.tracesMax)) {
+      this.#effects.push({ type: 'trace', jobId, attempt })
+    }
+    const pair = nextPair(job, nowMs, this.#limits.judgementsMax)
+    if (pair !== undefined) {
+      this.#effects.push({ type: 'judge', jobId, left: pair.left, right: pair.right })
+    }
+  }
+
+  #times(job: Job, nowMs: number): number[] {
+    return [...wakeTimes(job), ...disputeTimes(job, nowMs, this.#limits.tracesMax)]
+  }
+
+  #accept(job: Job, acceptance: Acceptance, nowMs: number): undefined {
+    if (wantsOwnRun(job, acceptance)) return this.#recompute(job, nowMs)
+    this.#settle(job, acceptance, nowMs)
+  }
+
+  #recompute(job: Job, nowMs: number): undefined {
+    const heard = job.attempts.filter(({ state }) => state.status === 'answered')
+    job.own = { status: 'running', heard: new Set(heard.map(({ number }) => number)) }
+    this.#effects.push({ type: 'recompute', jobId: job.spec.id })
+    this.#wake(job, this.#times(job, nowMs), nowMs)
+  }
+
+  /** The deadline. A job that was drawn for a re-run is not taken without it: answering late would evade it. */
+  #runOut(job: Job, acceptance: Acceptance | undefined, nowMs: number): undefined {
+    const { spec, own } = job
+    if (acceptance !== undefined && (!spec.recompute || own.status === 'failed')) {
+      return this.#settle(job, acceptance, nowMs)
+    }
+    const finding = job.state.status === 'finding' && job.candidates.size < spec.replicas
+    this.#giveUp(job, describeFailure(job, finding ? 'not-enough-providers' : 'deadline'))
   }
 
   #dispatch(job: Job, count: number, nowMs: number): number {
@@ -259,9 +413,18 @@ class RequesterMachine {
   }
 
   /** There are too few to ask: search again, wait for the busy and the slow, or give up when patience ends. */
-  #lookFurther(job: Job, nowMs: number) {
+  #lookFurther(job: Job, nowMs: number): undefined {
     const { spec, search, attempts } = job
-    const times = wakeTimes(job)
+    // Where a dispute or a proof has used up the providers, the own run need not wait for more to appear.
+    const isUsedUp = job.dispute !== undefined || this.#exposed.size > 0
+    if (job.state.status === 'asking' && isUsedUp && !search.running && mayStandIn(job)) {
+      return this.#recompute(job, nowMs)
+    }
+    if (spec.referee && job.dispute === undefined && isQuiet(job) && isDisagreed(job)) {
+      openDispute(job)
+      return this.#advance(job, nowMs)
+    }
+    const times = this.#times(job, nowMs)
     const askedEnough =
       askedProviders(job).size >= spec.attemptsMax || attempts.length >= this.#limits.dispatchesMax
     if (!askedEnough && !search.running) {
@@ -274,43 +437,59 @@ class RequesterMachine {
     const asking = job.state.status === 'asking' && attempts.length < this.#limits.dispatchesMax
     const later = asking ? laterTimes(job, nowMs, askedEnough) : []
     times.push(...later)
-    const hopeful = later.length > 0 || attempts.some(isPending) || isComparing(job)
-    if (hopeful) search.exhaustedSinceMs = undefined
+    if (later.length > 0 || this.#isHopeful(job, nowMs)) search.exhaustedSinceMs = undefined
     else {
       search.exhaustedSinceMs ??= nowMs
       const untilMs = search.exhaustedSinceMs + this.#limits.patienceMs
       if (askedEnough || (!search.running && untilMs <= nowMs)) {
-        return this.#giveUp(job, describeFailure(job, exhaustionCode(job, askedEnough)))
+        return this.#conclude(job, askedEnough, nowMs)
       }
       if (untilMs > nowMs) times.push(untilMs)
     }
     this.#wake(job, times, nowMs)
   }
 
-  #settle(job: Job, nowMs: number): void {
+  /** Whether what is under way may still decide the job. Where something else can, the slow are not waited for. */
+  #isHopeful(job: Job, nowMs: number): boolean {
+    if (!isQuiet(job)) return true
+    const times = disputeTimes(job, nowMs, this.#limits.tracesMax)
+    if (times.length > 0) return true
+    if (fallbackOf(job) !== undefined || mayStandIn(job)) return false
+    return job.attempts.some(isPending) || isDisputeOverdue(job)
+  }
+
+  /** Nobody is left to ask, and patience has ended. */
+  #conclude(job: Job, askedEnough: boolean, nowMs: number): undefined {
+    if (mayStandIn(job)) return this.#recompute(job, nowMs)
+    if (this.#lower(job)) return this.#advance(job, nowMs)
+    const fallback = fallbackOf(job)
+    if (fallback !== undefined) return this.#accept(job, fallback, nowMs)
+    const code = job.dispute === undefined ? exhaustionCode(job, askedEnough) : 'undecided-dispute'
+    this.#giveUp(job, describeFailure(job, code))
+  }
+
+  #settle(job: Job, acceptance: Acceptance, nowMs: number): undefined {
     const { id, observeMs, deadlineAtMs } = job.spec
-    const acceptedDigest = job.cluster!.digest
-    const verdict = verdictOn(job, acceptedDigest)
-    const accepted = attemptWith(job, acceptedDigest).number
-    this.#effects.push({ type: 'settle', jobId: id, accepted, verdict })
-    job.state = {
-      status: 'observing',
-      acceptedDigest,
-      untilMs: Math.min(nowMs + observeMs, deadlineAtMs),
-    }
+    const { party: accepted, exact } = acceptance
+    const verdict = verdictOn(job, acceptance)
+    this.#effects.push({ type: 'settle', jobId: id, accepted, exact, verdict })
+    // Who contradicts the own run is heard about it, though the answer no longer waits for that.
+    if (job.own.status === 'done' && job.own.contradicting.size > 0) openDispute(job)
+    const untilMs = Math.min(nowMs + observeMs, deadlineAtMs)
+    job.state = { status: 'observing', acceptance, untilMs }
     this.#advance(job, nowMs)
   }
 
-  #close(job: Job, acceptedDigest: string): void {
-    const verdict = verdictOn(job, acceptedDigest)
-    for (const { provider, evidence } of evidenceFrom(job, acceptedDigest, verdict)) {
-      this.#record(job, provider, evidence)
+  #close(job: Job, acceptance: Acceptance): undefined {
+    const verdict = verdictOn(job, acceptance)
+    for (const { provider, evidence } of evidenceFrom(job, acceptance, verdict)) {
+      if (!this.#exposed.has(provider)) this.#record(job, provider, evidence)
     }
     this.#release(job)
     this.#effects.push({ type: 'close', jobId: job.spec.id, verdict })
   }
 
-  #giveUp(job: Job, failure: JobFailure): void {
+  #giveUp(job: Job, failure: JobFailure): undefined {
     this.#release(job)
     this.#reject(failure, job.spec.id)
   }
@@ -325,6 +504,10 @@ class RequesterMachine {
       const failure: AttemptFailure = { code: 'timeout', message: 'the job ended', retryAfterMs: 0 }
       this.#end(attempt, { status: 'ended', failure, againAtMs: Number.POSITIVE_INFINITY })
     }
+    for (const attempt of job.attempts) {
+      const isLate = job.dispute?.traces.get(attempt.number)?.status === 'overdue'
+      if (isLate && isParty(job, attempt)) this.#record(job, attempt.provider, 'timed-out')
+    }
     if (job.wakeAtMs !== undefined) this.#effects.push({ type: 'unschedule', timer: jobId })
     this.jobs.delete(jobId)
   }
@@ -334,7 +517,7 @@ class RequesterMachine {
   }
 
   /** Sets the job's timer to the earliest of `times`, unless it rings before that anyway. */
-  #wake(job: Job, times: readonly number[], nowMs: number): void {
+  #wake(job: Job, times: readonly number[], nowMs: number): undefined {
     const atMs = Math.max(nowMs, Math.min(...times))
     if (job.wakeAtMs !== undefined && job.wakeAtMs <= atMs) return
     job.wakeAtMs = atMs
@@ -342,6 +525,21 @@ class RequesterMachine {
   }
 }
 
-function isPending({ state }: Attempt): boolean {
-  return state.status === 'open' || state.status === 'overdue'
+/** Takes in the own run; false when it is not awaited. In the exact lane the digests tell who stands with it. */
+function learnOwnRun(job: Job, event: Extract<RequesterEvent, { type: 'recomputed' }>): boolean {
+  const { own, spec, attempts } = job
+  if (own.status !== 'running') return false
+  const { root, outputDigest } = event
+  const listed = new Set(event.agreeing)
+  const standing = attempts.filter((attempt) => {
+    const digest = digestOf(attempt)
+    return spec.lane === 'exact'
+      ? digest === outputDigest
+      : digest !== undefined && listed.has(attempt.number)
+  })
+  const agreeing = new Set(standing.map(({ number }) => number))
+  // Who answered while the run was under way may not have been compared with it.
+  const contradicting = new Set([...own.heard].filter((number) => !agreeing.has(number)))
+  job.own = { status: 'done', root, outputDigest, agreeing, contradicting }
+  return true
 }

@@ -1,34 +1,104 @@
 /** What is known of an answered job: the verdict, and what it says about each provider. */
-import { composeVerdict, type Verdict } from '../verification/index.ts'
+import { type Answer, composeDecision, composeVerdict, SELF, type Verdict } from '../verification/index.ts'
+import { disputeRecord } from './dispute.ts'
 import type { EvidenceKind } from './effects.ts'
 import type { ProviderId } from './events.ts'
-import { agreement, answersOf, askedProviders, type Job } from './job.ts'
+import {
+  type Acceptance,
+  type Attempt,
+  agreement,
+  askedProviders,
+  digestOf,
+  everyAnswerOf,
+  type Job,
+} from './job.ts'
 
 /** The verdict on the accepted outputs. What has not been compared with them stands on neither side. */
-export function verdictOn(job: Job, accepted: string): Verdict {
+export function verdictOn(job: Job, acceptance: Acceptance): Verdict {
+  return { ...verdictAlone(job, acceptance), ...disputeRecord(job) }
+}
+
+function verdictAlone(job: Job, acceptance: Acceptance): Verdict {
+  const { label } = acceptance
+  const asked = askedProviders(job).size
+  if (label === 'refereed' || label === 'recomputed') {
+    const answersThat = (stand: boolean) =>
+      job.attempts.flatMap((attempt): Answer[] => {
+        const { provider, group } = attempt
+        return stands(job, acceptance, attempt) === stand ? [{ provider, group, digest: '' }] : []
+      })
+    return composeDecision({ label, agreed: answersThat(true), disagreed: answersThat(false), asked })
+  }
+  const accepted = acceptedDigest(job, acceptance)!
   const verdict = composeVerdict({
-    answers: answersOf(job).filter(({ digest }) => agreement(job, digest, accepted) !== undefined),
+    answers: everyAnswerOf(job).filter(({ provider, digest }) => {
+      const known = agreement(job, digest, accepted)
+      // Who was discarded supports nobody, but what it answered is still something else.
+      return digest === accepted || known === false || (known === true && !job.out.has(provider))
+    }),
     agrees: (left, right) => agreement(job, left, right) === true,
     accepted,
-    asked: askedProviders(job).size,
+    asked,
     replicas: job.spec.replicas,
   })
   if (verdict === undefined) throw new Error(`no answer has the accepted digest ${accepted}`)
   return verdict
 }
 
+/** Whether an answer stands with the run that decided; undefined where that is not known, or the answer discarded. */
+function stands(job: Job, acceptance: Acceptance, attempt: Attempt): boolean | undefined {
+  const { own, lane } = { own: job.own, lane: job.spec.lane }
+  const digest = digestOf(attempt)
+  if (digest === undefined) return
+  const found = job.dispute?.traces.get(attempt.number)
+  const trace = found?.status === 'traced' ? found : undefined
+  const isTrusted =
+    !job.out.has(attempt.provider) && (trace === undefined || trace.root === decidingRoot(job, acceptance))
+  const sided = (stand: boolean | undefined) => (stand && !isTrusted ? undefined : stand)
+  if (own.status === 'done') {
+    if (own.agreeing.has(attempt.number)) return sided(true)
+    if (own.contradicting.has(attempt.number)) return false
+  }
+  if (trace !== undefined && trace.root === decidingRoot(job, acceptance)) return sided(trace.agrees)
+  const accepted = acceptedDigest(job, acceptance)
+  if (accepted === undefined) return
+  if (acceptance.exact && lane === 'native') return
+  return sided(agreement(job, digest, accepted) ?? (lane === 'exact' ? digest === accepted : undefined))
+}
+
+function decidingRoot(job: Job, { party }: Acceptance): string | undefined {
+  if (job.own.status === 'done') return job.own.root
+  const trace = party === SELF ? undefined : job.dispute?.traces.get(party)
+  return trace?.status === 'traced' ? trace.root : undefined
+}
+
+/** Digest of the accepted outputs. */
+function acceptedDigest(job: Job, { party, exact }: Acceptance): string | undefined {
+  if (party === SELF) return job.own.status === 'done' ? job.own.outputDigest : undefined
+  if (!exact) return digestOf(job.attempts[party]!)
+  const trace = job.dispute?.traces.get(party)
+  return trace?.status === 'traced' ? trace.outputDigest : undefined
+}
+
 /** What the complete record shows, in the order in which they were asked. */
 export function evidenceFrom(
   job: Job,
-  accepted: string,
+  acceptance: Acceptance,
   verdict: Verdict,
 ): { provider: ProviderId; evidence: EvidenceKind }[] {
   const agreed = new Set(verdict.agreed)
-  return job.attempts.flatMap(({ provider, state }) => {
+  const isDecided = acceptance.label === 'refereed' || acceptance.label === 'recomputed'
+  const disagreed = new Set(verdict.disagreed)
+  return job.attempts.flatMap((attempt) => {
+    const { provider, state } = attempt
+    // What it was discarded for has been told already.
+    if (job.out.has(provider)) return []
     if (state.status === 'answered') {
       if (agreed.has(provider)) return { provider, evidence: 'agreed' as const }
       // Agreeing with the accepted outputs but not with all that do is the edge of the tolerance, and no lie.
-      const differs = agreement(job, state.digest, accepted) === false
+      const differs = isDecided
+        ? disagreed.has(provider)
+        : agreement(job, state.digest, acceptedDigest(job, acceptance)!) === false
       return differs ? { provider, evidence: 'disagreed' as const } : []
     }
     // It called the job invalid, and others could run it.

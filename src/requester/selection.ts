@@ -1,13 +1,18 @@
 /** Whom to ask next for a job, and how many. */
 import { type Candidate, type Random, selectProviders } from '../routing/index.ts'
+import { isQuiet } from './decision.ts'
+import { countDisputeMissing } from './dispute.ts'
 import type { ProviderId } from './events.ts'
-import { againAt, askedProviders, countAttempts, isComparing, type Job } from './job.ts'
+import { againAt, answersOf, askedProviders, countAttempts, isComparing, type Job } from './job.ts'
 
-/** How many more providers have to be asked: to replace the failed and slow, and to break a tie. */
+/** How many more providers have to be asked: to replace the failed and slow, and to break a tie or lead a dispute. */
 export function countMissing(job: Job): number {
-  const { replicas, quorum } = job.spec
+  if (job.dispute !== undefined) return countDisputeMissing(job, isQuiet(job))
+  const { referee, quorum } = job.spec
   const open = countAttempts(job, 'open')
-  const forReplicas = replicas - countAttempts(job, 'answered') - open
+  const forReplicas = job.target - answersOf(job).length - open
+  // Where a disagreement is a dispute, nobody more is asked to outvote it.
+  if (referee) return Math.max(0, forReplicas)
   const agreed = job.cluster?.providers.length ?? 0
   const forQuorum = isComparing(job) ? 0 : quorum - agreed - open
   return Math.max(0, forReplicas, forQuorum)

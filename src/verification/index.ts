@@ -8,4 +8,18 @@ export {
 export { ABSOLUTE_TOLERANCE, ANSWERS_MAX, COMPARISON_STEP_ELEMENTS } from './constants.ts'
 export { VerificationError, type VerificationErrorCode } from './errors.ts'
 export { type Answer, type Cluster, findCluster } from './quorum.ts'
-export { composeVerdict, type Verdict, type VerdictInput, type VerdictLabel } from './verdict.ts'
+export {
+  composeDecision,
+  composeVerdict,
+  type Decision,
+  type DiscardReason,
+  type DisputeRecord,
+  type DisputeSummary,
+  type GuiltKind,
+  isLabelAtLeast,
+  SELF,
+  VERDICT_LABELS,
+  type Verdict,
+  type VerdictInput,
+  type VerdictLabel,
+} from './verdict.ts'

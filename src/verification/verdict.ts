@@ -1,11 +1,52 @@
 import { type Answer, findCluster } from './quorum.ts'
 
-/** What an answer rests on. Weakest first; see the table in the README. */
-export type VerdictLabel = 'signed' | 'replicated'
+/** What an answer rests on, weakest first; see the table in the README. */
+export const VERDICT_LABELS = ['signed', 'replicated', 'refereed', 'recomputed'] as const
 
-export interface Verdict {
+export type VerdictLabel = (typeof VERDICT_LABELS)[number]
+
+/** The requester's own run, as a party of a dispute. */
+export const SELF = 'self'
+
+/** What was wrong with a party's own leaf, in DESIGN section 5's words. */
+export type GuiltKind = 'wiring' | 'execution' | 'shape' | 'equivocation'
+
+/** Why an answer counts for nothing, however it compares with the others. */
+export type DiscardReason =
+  | 'lost-dispute'
+  | 'withheld'
+  | 'violated-protocol'
+  /** Its native answer lies outside the tolerance of its own exact run. Its trace still counts. */
+  | 'contradicted-exact'
+  /** A fraud proof against its key was verified. */
+  | 'exposed'
+
+/** Two traces that were held against each other. */
+export interface DisputeSummary {
+  readonly left: string
+  /** A provider, or `self`. */
+  readonly right: string
+  /** Nobody, where it could not be decided; both, where both lied. */
+  readonly losers: readonly { readonly provider: string; readonly kind: GuiltKind | 'withheld' }[]
+}
+
+/** What the dispute about a job brought to light; left out of a verdict without one. */
+export interface DisputeRecord {
+  /** Sorted by their parties. */
+  readonly disputes: readonly DisputeSummary[]
+  /** Distinct providers that gave a trace, sorted. */
+  readonly traced: readonly string[]
+  /** Sorted by provider. */
+  readonly discarded: readonly { readonly provider: string; readonly reason: DiscardReason }[]
+}
+
+export interface Verdict extends Partial<DisputeRecord> {
   readonly label: VerdictLabel
-  /** Distinct providers whose outputs agree with the accepted ones (and with each other's), sorted. */
+  /**
+   * Distinct providers whose answers stand with the accepted outputs, sorted. Where answers were counted, they agree
+   * with each other too; where a run decided, they lie within the tolerance of it. Empty where everyone's answer was
+   * wrong and the exact outputs were accepted instead.
+   */
   readonly agreed: readonly string[]
   /** Distinct providers that answered something else, sorted. */
   readonly disagreed: readonly string[]
@@ -26,19 +67,49 @@ export interface VerdictInput {
   readonly replicas: number
 }
 
-/** The verdict on a set of answers, whatever their order. Undefined where there is no (accepted) answer. */
+/** The verdict on a set of answers that are counted, whatever their order. Undefined where there is no (accepted) answer. */
 export function composeVerdict(input: VerdictInput): Verdict | undefined {
   const { answers, agrees, accepted, asked, replicas } = input
   const cluster = findCluster(answers, agrees, accepted)
   if (cluster === undefined) return undefined
   const agreed = new Set(cluster.providers)
-  const disagreed = new Set(answers.map(({ provider }) => provider).filter((name) => !agreed.has(name)))
-  const groups = new Set(answers.filter(({ provider }) => agreed.has(provider)).map(({ group }) => group))
   return {
     label: replicas === 1 ? 'signed' : 'replicated',
     agreed: cluster.providers,
-    disagreed: [...disagreed].sort(),
+    disagreed: namesOf(answers.filter(({ provider }) => !agreed.has(provider))),
     asked,
-    groups: groups.size,
+    groups: countGroups(answers.filter(({ provider }) => agreed.has(provider))),
   }
+}
+
+export interface Decision {
+  readonly label: 'refereed' | 'recomputed'
+  /** Answers that stand with the run that decided, and those that do not. */
+  readonly agreed: readonly Answer[]
+  readonly disagreed: readonly Answer[]
+  readonly asked: number
+}
+
+/** The verdict where a run decided, and nobody was counted; whatever the order of the answers. */
+export function composeDecision({ label, agreed, disagreed, asked }: Decision): Verdict {
+  return {
+    label,
+    agreed: namesOf(agreed),
+    disagreed: namesOf(disagreed),
+    asked,
+    groups: countGroups(agreed),
+  }
+}
+
+/** Whether `label` rests on at least as much as `least`. */
+export function isLabelAtLeast(label: VerdictLabel, least: VerdictLabel): boolean {
+  return VERDICT_LABELS.indexOf(label) >= VERDICT_LABELS.indexOf(least)
+}
+
+function namesOf(answers: readonly Answer[]): string[] {
+  return [...new Set(answers.map(({ provider }) => provider))].sort()
+}
+
+function countGroups(answers: readonly Answer[]): number {
+  return new Set(answers.map(({ group }) => group)).size
 }

@@ -30,6 +30,10 @@ function createBench(changes: Partial<JobSpec> = {}, limits: Partial<RequesterLi
     deadlineAtMs: 10_000,
     attemptTimeoutMs: 1000,
     observeMs: 2000,
+    lane: 'native',
+    referee: false,
+    recompute: false,
+    canRecompute: false,
     ...changes,
   }
   const tell = (event: RequesterEvent): RequesterEffect[] => {
