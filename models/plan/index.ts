@@ -1,2 +1,13 @@
+export { PlanError, type PlanErrorCode } from './errors.ts'
 export type { Block, IfStep, LoopStep, OperatorStep, Plan, Source, Step } from './plan.ts'
-export type { Expectation, Origin } from './walk.ts'
+export {
+  decisionOf,
+  type Expectation,
+  firstPosition,
+  nextPosition,
+  type Origin,
+  placeOf,
+  stepAt,
+} from './walk.ts'
+export { deciderOf, expect, outputOrigins } from './walk-expect.ts'
+export { examineLeaf, type LeafFault } from './walk-leaf.ts'

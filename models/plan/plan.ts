@@ -8,32 +8,42 @@ export interface Plan {
   readonly inputs: readonly string[]
   /** Outputs of the main graph, in the graph's order. */
   readonly outputs: readonly { readonly name: string; readonly source: Source }[]
-  /** The main graph first; then the branches and bodies of `If` and `Loop`, in the order in which they are met. */
+  /**
+   * The main graph first; then the branches and bodies of `If` and `Loop`, in the order in which they are met when the steps
+   * of block after block are read in order: a block comes after the one that holds its step.
+   */
   readonly blocks: readonly Block[]
-  /** 32 bytes: the Merkle root (`merkleRoot` of `models/trace`) over the encoded plan, see `encodePlan`. */
+  /** 32 bytes: the Merkle root over the records of the encoded plan, see `encodePlan`. */
   readonly root: Uint8Array
 }
 
 /** A graph: steps in deterministic topological order, and what it gives. */
 export interface Block {
   readonly steps: readonly Step[]
-  /** Of the main block empty: see `Plan.outputs`. */
+  /**
+   * Of the main block empty: see `Plan.outputs`. Of a branch one for each output of its `If`; of a loop body the condition,
+   * the carried values, one element of each scan output.
+   */
   readonly outputs: readonly Source[]
 }
 
 export type Step = OperatorStep | IfStep | LoopStep
 
 interface StepBase {
+  /** ONNX' own domain is the empty one. */
   readonly domain: string
   readonly type: string
   /** Version of the operator set of `domain` that the model imports. */
   readonly opset: number
   /**
    * 32 bytes: digest of domain, type, opset, attributes (all but the subgraphs of `If` and `Loop`) and of which optional
-   * operands and outputs are there.
+   * operands and outputs are there; `models/graph/operator-digest.ts` says how.
    */
   readonly digest: Uint8Array
-  /** By position. Of an operator with a subgraph (`Scan`), what the subgraph captures follows, sorted by name. */
+  /**
+   * By position; the trailing ones that are left out do not count. Of an operator with a subgraph (`Scan`), what the subgraph
+   * captures follows, in the order in which it is first named.
+   */
   readonly operands: readonly Source[]
   /** By position, whether the output is there. The trailing ones that are left out do not count. */
   readonly outputs: readonly boolean[]
@@ -51,7 +61,7 @@ export interface IfStep extends StepBase {
   readonly elseBlock: number
 }
 
-/** Operands: trip count, condition, carried values. Outputs: carried values, then scan outputs. */
+/** Operands: trip count, condition (either may be absent), carried values. Outputs: carried values, then scan outputs. */
 export interface LoopStep extends StepBase {
   readonly kind: 'loop'
   readonly body: number
@@ -59,7 +69,10 @@ export interface LoopStep extends StepBase {
   /** Rank that the body declares for its iteration number and its condition; 0 where it declares none. */
   readonly iterationRank: 0 | 1
   readonly conditionRank: 0 | 1
-  /** Of each scan output: its element type and the dimensions of one element, for the case of no iteration. */
+  /**
+   * Of each scan output: its element type (its number in `DTYPES`, from 1) and the dimensions of one element, for the case
+   * of no iteration. A dimension that the model leaves open is 0.
+   */
   readonly scans: readonly { readonly dtype: number; readonly dims: readonly number[] }[]
 }
 
