@@ -3,6 +3,10 @@ export type PlanErrorCode =
   | 'malformed'
   /** More steps, operands or bytes than a plan may have. */
   | 'too-large'
+  /** A position that the plan has not, or that no trace can have. */
+  | 'unknown-position'
+  /** A leaf that decides neither one way nor the other, or for an iteration too many. */
+  | 'no-decision'
 
 export class PlanError extends Error {
   override readonly name = 'PlanError'

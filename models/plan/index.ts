@@ -1,3 +1,5 @@
+export { PLAN_BYTES_MAX, PLAN_STEPS_MAX } from './constants.ts'
+export { createPlan, decodePlan, encodePlan } from './encoding.ts'
 export { PlanError, type PlanErrorCode } from './errors.ts'
 export type { Block, IfStep, LoopStep, OperatorStep, Plan, Source, Step } from './plan.ts'
 export {

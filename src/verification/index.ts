@@ -9,6 +9,31 @@ export { ABSOLUTE_TOLERANCE, ANSWERS_MAX, COMPARISON_STEP_ELEMENTS } from './con
 export { VerificationError, type VerificationErrorCode } from './errors.ts'
 export { type Answer, type Cluster, findCluster } from './quorum.ts'
 export {
+  examineOutputs,
+  examineTrace,
+  type InputDigests,
+  type OperandViolation,
+  type OutputDigests,
+  type OutputViolation,
+  type ShapeViolation,
+  type Violation,
+} from './referee/examine.ts'
+export {
+  type Case,
+  type Clear,
+  type ExecutionViolation,
+  findDivergence,
+  type Guilty,
+  type Judgement,
+  type Judgements,
+  judge,
+  judgeParty,
+  type NeedsExecution,
+  type Party,
+  type Settlement,
+  settle,
+} from './referee/judge.ts'
+export {
   composeDecision,
   composeVerdict,
   type Decision,

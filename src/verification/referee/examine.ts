@@ -1,0 +1,191 @@
+/** One party's trace by itself: the first thing in it that contradicts the plan, the job's inputs, or itself. */
+import {
+  deciderOf,
+  decisionOf,
+  examineLeaf,
+  expect,
+  firstPosition,
+  type LeafFault,
+  nextPosition,
+  type Origin,
+  outputOrigins,
+  type Plan,
+  placeOf,
+} from '../../../models/plan/index.ts'
+import { ABSENT, decodeLeaf, type Leaf, TraceError } from '../../../models/trace/index.ts'
+
+/** What is false in a trace, and which of its leaves show it. */
+export type Violation = ShapeViolation | OperandViolation | OutputViolation
+
+/** A leaf that the plan does not allow, or not there. */
+export interface ShapeViolation {
+  readonly kind: 'shape'
+  /** Of the leaf; of a trace that ends too early, how many there are. */
+  readonly index: number
+  /** Undefined where the leaf is none, or missing. */
+  readonly position?: string
+  readonly fault: LeafFault | 'not-a-leaf' | 'order' | 'early-end'
+  /** Indexes of the leaves that show it: none (an empty trace), one, or two neighbours. */
+  readonly leaves: readonly number[]
+}
+
+/** An operand that is not the value that the plan says. */
+export interface OperandViolation {
+  readonly kind: 'wiring'
+  readonly at: 'operand'
+  readonly index: number
+  readonly position: string
+  readonly operand: number
+  readonly origin: Origin
+  /** Further leaves that show it: which branch was taken, where the value was made. */
+  readonly leaves: readonly number[]
+}
+
+/** Outputs of the model that are not what the trace says. */
+export interface OutputViolation {
+  readonly kind: 'wiring'
+  readonly at: 'output'
+  /** In the plan's order; undefined where the payload does not hold the plan's outputs at all. */
+  readonly output?: number
+  readonly leaves: readonly number[]
+}
+
+/** What of a run is known to all: digests of the model's inputs (canonical values), by their index in the plan. */
+export type InputDigests = readonly Uint8Array[]
+
+/** The tensors of a payload of outputs, in any order. */
+export type OutputDigests = readonly { readonly name: string; readonly digest: Uint8Array }[]
+
+/**
+ * The first violation of shape or wiring in encoded leaves, undefined where there is none. With `until`, leaves after that
+ * index are not looked at, nor is the end. Every byte of `leaves` may be hostile. 4,000 leaves take some milliseconds.
+ */
+export function examineTrace(
+  plan: Plan,
+  leaves: readonly Uint8Array[],
+  inputs: InputDigests,
+  until: number = Number.POSITIVE_INFINITY,
+): ShapeViolation | OperandViolation | undefined {
+  const seen = new Map<string, Seen>()
+  let due = firstPosition(plan)
+  for (const [index, encoded] of leaves.entries()) {
+    if (index > until) return undefined
+    const leaf = decode(encoded)
+    if (leaf === undefined) return { kind: 'shape', index, fault: 'not-a-leaf', leaves: [index] }
+    const violation = examineShape(plan, leaf, index, due) ?? examineOperands(plan, leaf, index, inputs, seen)
+    if (violation !== undefined) return violation
+    seen.set(placeOf(leaf.position), { leaf, index })
+    due = nextPosition(plan, leaf)
+  }
+  if (due === undefined || until < leaves.length) return undefined
+  const last = leaves.length === 0 ? [] : [leaves.length - 1]
+  return { kind: 'shape', index: leaves.length, position: due, fault: 'early-end', leaves: last }
+}
+
+/**
+ * Whether the outputs of the model are what the trace says, whose leaves must be without violation. `outputs` is undefined
+ * where the payload, which the party signed, holds no tensors.
+ */
+export function examineOutputs(
+  plan: Plan,
+  leaves: readonly Uint8Array[],
+  inputs: InputDigests,
+  outputs: OutputDigests | undefined,
+): OutputViolation | undefined {
+  const origins = outputOrigins(plan)
+  const given = new Map(outputs?.map(({ name, digest }) => [name, digest]))
+  if (outputs?.length !== origins.length || !origins.every(({ name }) => given.has(name))) {
+    return { kind: 'wiring', at: 'output', leaves: [] }
+  }
+  const wanted = new Set(origins.map(({ origin }) => (origin.kind === 'leaf' ? origin.place : undefined)))
+  const seen = new Map<string, Seen>()
+  for (const [index, encoded] of leaves.entries()) {
+    const leaf = decodeLeaf(encoded)
+    const place = placeOf(leaf.position)
+    if (wanted.has(place)) seen.set(place, { leaf, index })
+  }
+  for (const [output, { name, origin }] of origins.entries()) {
+    const expected = digestAt(origin, inputs, seen)
+    if (expected === undefined || same(expected, given.get(name)!)) continue
+    return { kind: 'wiring', at: 'output', output, leaves: indexesOf(origin, seen) }
+  }
+  return undefined
+}
+
+interface Seen {
+  readonly leaf: Leaf
+  readonly index: number
+}
+
+function examineShape(
+  plan: Plan,
+  leaf: Leaf,
+  index: number,
+  due: string | undefined,
+): ShapeViolation | undefined {
+  const { position } = leaf
+  const fault = examineLeaf(plan, leaf)
+  if (fault !== undefined) return { kind: 'shape', index, position, fault, leaves: [index] }
+  if (position === due) return undefined
+  const leaves = index === 0 ? [0] : [index - 1, index]
+  return { kind: 'shape', index, position, fault: 'order', leaves }
+}
+
+function examineOperands(
+  plan: Plan,
+  leaf: Leaf,
+  index: number,
+  inputs: InputDigests,
+  seen: ReadonlyMap<string, Seen>,
+): OperandViolation | undefined {
+  const { position } = leaf
+  const decider = deciderOf(plan, position)
+  const decides = decider === undefined ? undefined : seen.get(decider)
+  const expectation = expect(plan, position, decides && decisionOf(decides.leaf))
+  // Both are there: the leaf was found where the plan has it, after all that it rests on.
+  if (expectation === undefined) throw new TypeError(`the plan expects nothing at ${position}`)
+  for (const [operand, origin] of expectation.operands.entries()) {
+    const expected = digestAt(origin, inputs, seen)
+    if (expected === undefined || same(expected, leaf.operands[operand]!)) continue
+    const leaves = [...(decides === undefined ? [] : [decides.index]), ...indexesOf(origin, seen)]
+    return { kind: 'wiring', at: 'operand', index, position, operand, origin, leaves }
+  }
+  return undefined
+}
+
+/** Undefined where nobody can say: a plan that reads what no step gives condemns nobody. */
+function digestAt(
+  origin: Origin,
+  inputs: InputDigests,
+  seen: ReadonlyMap<string, Seen>,
+): Uint8Array | undefined {
+  switch (origin.kind) {
+    case 'absent':
+      return ABSENT
+    case 'constant':
+      return origin.digest
+    case 'input':
+      return inputs[origin.index]
+    case 'leaf':
+      return seen.get(origin.place)?.leaf.outputs[origin.output]
+    default:
+      return origin satisfies never
+  }
+}
+
+function indexesOf(origin: Origin, seen: ReadonlyMap<string, Seen>): number[] {
+  return origin.kind === 'leaf' ? [seen.get(origin.place)!.index] : []
+}
+
+function decode(encoded: Uint8Array): Leaf | undefined {
+  try {
+    return decodeLeaf(encoded)
+  } catch (error) {
+    if (error instanceof TraceError) return undefined
+    throw error
+  }
+}
+
+function same(left: Uint8Array, right: Uint8Array): boolean {
+  return Buffer.compare(left, right) === 0
+}
