@@ -37,3 +37,16 @@ export const EXACT_ENGINE_VERSION = '1.30.0'
 export const EXACT_WASM_SHA256 = '3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2'
 /** Of the 4 GiB that it could have: an operator that explodes ends here, not with the machine's memory. */
 export const WASM_HEAP_BYTES_MAX = 2 * 1024 * 1024 * 1024
+/** Of values of one run that are needed at one time: of a model of text detection at 4,000 x 4,000 pixels about half. */
+export const LIVE_BYTES_MAX = 1024 * 1024 * 1024
+/**
+ * Operators kept ready to run: creating one anew costs 0.3 to 0.8 ms, more than most take to run. Each has one place, so
+ * that whoever chooses their operands cannot fill the heap with variants.
+ */
+export const SESSIONS_MAX = 8_192
+/** Of their models, which is mostly weights; in the heap they are about twice that. Those beyond are made anew each time. */
+export const SESSIONS_BYTES_MAX = 256 * 1024 * 1024
+/** A heap that has grown beyond this is given up after the request that grew it, with its process. */
+export const WASM_HEAP_BYTES_KEPT = 1024 * 1024 * 1024
+/** Traces are rare, and come in bursts: a dispute asks for one and then for single steps of it. */
+export const EXACT_IDLE_MS = 5 * 60 * 1000

@@ -5,15 +5,17 @@
  *
  * Integers are little-endian; spaces fill the head to a multiple of 8 bytes. `head` is a HostRequestHead or
  * HostReplyHead. The tail of an `execute` and of an `executed` frame is every payload that is not in the slab. They are
- * multiples of 8 bytes: typed arrays can look straight into the tail. The node may send an `execute` before the one
- * before it was answered; answers come in order. Digests do not travel: the node makes them of what it sends and gets.
+ * multiples of 8 bytes: typed arrays can look straight into the tail. The tail of an `ask` frame is its digests, 32 bytes
+ * each, and its payload unless that is in the slab; of an `answered` frame what `exact-answers.ts` says. The node may send a
+ * request before the one before it was answered; answers come in order. Digests of payloads do not travel: the node makes
+ * them of what it sends and gets.
  */
 import type { Signature } from '../manifest/index.ts'
 import { allocatePayload } from '../tensor/index.ts'
 import { FRAME_HEAD_BYTES_MAX, FRAME_TAIL_BYTES_MAX, SLAB_PAYLOAD_BYTES_MIN } from './constants.ts'
 import type { RuntimeErrorCode } from './runtime.ts'
 
-export type HostRequestHead = LoadHead | ExecuteHead
+export type HostRequestHead = LoadHead | ExecuteHead | AskHead
 
 export interface LoadHead {
   readonly type: 'load'
@@ -32,6 +34,18 @@ export interface ExecuteHead {
   readonly entries: readonly PayloadPlace[]
 }
 
+/** What only the exact lane does: see ExactRuntime. */
+export interface AskHead {
+  readonly type: 'ask'
+  readonly id: number
+  readonly what: 'plan' | 'trace' | 'operands' | 'step'
+  /** Of a step. */
+  readonly position: string
+  /** How many digests the tail begins with. */
+  readonly digests: number
+  readonly payload: PayloadPlace
+}
+
 /** Where a payload lies: at an offset of the slab (see `slabPlace`), or inline (`slabAt` -1) in the tail. */
 export interface PayloadPlace {
   readonly bytes: number
@@ -42,6 +56,7 @@ export type HostReplyHead =
   | { readonly type: 'loaded' }
   | { readonly type: 'load-failed'; readonly message: string }
   | ExecutedHead
+  | AnsweredHead
 
 export interface ExecutedHead {
   readonly type: 'executed'
@@ -49,6 +64,15 @@ export interface ExecutedHead {
   readonly entries: readonly (GoodEntry | BadEntry)[]
   /** Why entries that should have shared a batch were run one by one. */
   readonly note?: string
+  /** Whether the process should be replaced: its engine broke, or holds more memory than it should. */
+  readonly spent?: boolean
+}
+
+export interface AnsweredHead {
+  readonly type: 'answered'
+  readonly id: number
+  readonly result: { readonly ok: true; readonly serviceMs: number; readonly payloadBytes: number } | BadEntry
+  readonly spent: boolean
 }
 
 export interface GoodEntry extends PayloadPlace {

@@ -8,7 +8,9 @@ import { fileURLToPath } from 'node:url'
 import { allocatePayload } from '../tensor/index.ts'
 import { LOG_LINE_CHARS_MAX, LOG_LINES_PER_SECOND_MAX, SLAB_BYTES } from './constants.ts'
 import type { UndigestedOutcome } from './digests.ts'
+import { type Answer, type Ask, decodeAnswer } from './exact-answers.ts'
 import {
+  type AskHead,
   createFrameReader,
   encodeFrame,
   type HostReplyHead,
@@ -18,10 +20,12 @@ import {
 import { type Execution, RuntimeError } from './runtime.ts'
 import { openSlab, placeInSlab, slabPlace } from './slab.ts'
 
-/** A model's process as its supervisor sees it. It runs one execution after the other and has two of them at most. */
+/** A model's process as its supervisor sees it. It does one request after the other and has two of them at most. */
 export interface HostProcess {
   readonly pid: number | undefined
   execute(id: number, batch: readonly Execution[]): void
+  /** Only of the exact lane's. */
+  ask(id: number, ask: Ask): void
   /** Ends it at once (SIGKILL); `onExit` follows. */
   kill(): void
 }
@@ -31,7 +35,14 @@ export interface HostEvents {
   onLoaded(): void
   onLoadFailed(message: string): void
   /** In the order in which they were handed over. What the execution had of the slab is free again. */
-  onExecuted(id: number, outcomes: readonly UndigestedOutcome[], note: string | undefined): void
+  onExecuted(
+    id: number,
+    outcomes: readonly UndigestedOutcome[],
+    note: string | undefined,
+    isSpent?: boolean,
+  ): void
+  /** As `onExecuted`, of what was asked. */
+  onAnswered(id: number, answer: Answer | RuntimeError, isSpent: boolean): void
   /** A line that the engine printed. */
   onLine(line: string): void
   /** Last event of this process; `reason` is for people. */
@@ -60,10 +71,14 @@ const ENVIRONMENT_ALLOWED = [
   'SystemRoot',
 ]
 
-/** Starts a model's process and has it load its model. */
-export const spawnHost: SpawnHost = ({ events, ...load }) => {
+/** Starts a model's process on onnxruntime-node and has it load its model. */
+export const spawnHost: SpawnHost = (options) => spawnScript('host', options)
+/** The same on the exact lane's engine. */
+export const spawnExactHost: SpawnHost = (options) => spawnScript('exact-host', options)
+
+function spawnScript(name: string, { events, ...load }: HostOptions): HostProcess {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const script = fileURLToPath(new URL(`./host.${extension}`, import.meta.url))
+  const script = fileURLToPath(new URL(`./${name}.${extension}`, import.meta.url))
   const slab = openSlab()
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
     cwd: dirname(load.modelPath),
@@ -142,7 +157,15 @@ function connect(
           if (outputs.byteLength !== bytes) throw new Error('it sent fewer outputs than it says')
           return { ok: true, outputs, batched, serviceMs }
         })
-        events.onExecuted(head.id, outcomes, head.note)
+        events.onExecuted(head.id, outcomes, head.note, head.spent)
+        return
+      }
+      case 'answered': {
+        const { id, result, spent } = head
+        const answer = result.ok
+          ? { ...decodeAnswer(tail, result.payloadBytes), serviceMs: result.serviceMs }
+          : new RuntimeError(result.code, result.message)
+        events.onAnswered(id, answer, spent)
         return
       }
       default:
@@ -164,6 +187,13 @@ function connect(
         return { bytes: inputs.byteLength, slabAt }
       })
       write(socket, encodeFrame({ type: 'execute', id, entries }, inline))
+    },
+    ask(id, { what, position, digests, payload }) {
+      const { inputsAt } = slabPlace(id)
+      const slabAt = slab === undefined ? -1 : placeInSlab(slab, [payload], inputsAt, inputsAt + SLAB_BYTES)
+      const place: PayloadPlace = { bytes: payload.byteLength, slabAt }
+      const head: AskHead = { type: 'ask', id, what, position, digests: digests.length, payload: place }
+      write(socket, encodeFrame(head, slabAt === -1 ? [...digests, payload] : digests))
     },
     kill() {
       child.kill('SIGKILL')

@@ -1,4 +1,10 @@
 export type { ExactRuntime, StepRun, Trace } from './exact.ts'
+export {
+  createExactRuntime,
+  type ExactRuntimeInit,
+  exactRuntimeInfo,
+  type SupervisedExactRuntime,
+} from './exact-runtime.ts'
 export { detectInstructionSet } from './instruction-set.ts'
 export { createNativeRuntime, nativeRuntimeInfo } from './native.ts'
 export {

@@ -18,17 +18,18 @@ export function createNativeRuntime(
   init: NativeRuntimeInit,
   components: Partial<NativeRuntimeComponents> = {},
 ): NativeRuntime {
-  return createSupervisor(init, {
-    spawn: spawnHost,
-    now: () => performance.now(),
-    schedule: (ms, callback) => {
-      const timer = setTimeout(callback, ms).unref()
-      return () => clearTimeout(timer)
-    },
-    residentBytes,
-    info: components.info ?? nativeRuntimeInfo(),
-    ...components,
-  })
+  const info = components.info ?? nativeRuntimeInfo()
+  return createSupervisor(init, { ...hostComponents, spawn: spawnHost, info, ...components })
+}
+
+/** What the supervisor of any runtime needs of the world, but for what runs the model. */
+export const hostComponents: Omit<NativeRuntimeComponents, 'spawn' | 'info'> = {
+  now: () => performance.now(),
+  schedule: (ms, callback) => {
+    const timer = setTimeout(callback, ms).unref()
+    return () => clearTimeout(timer)
+  },
+  residentBytes,
 }
 
 /** What stands in the receipts of every native runtime on this machine. */

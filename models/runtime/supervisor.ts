@@ -10,6 +10,7 @@ import {
   QUEUE_MAX,
 } from './constants.ts'
 import { digestOutcomes, type Soon, type UndigestedOutcome, verifyInputDigests } from './digests.ts'
+import type { Answer, Ask } from './exact-answers.ts'
 import type { HostEvents, HostProcess, SpawnHost } from './host-process.ts'
 import {
   type Execution,
@@ -61,14 +62,35 @@ export interface NativeRuntimeStatus {
   readonly queued: number
 }
 
-interface Task {
-  readonly batch: readonly Execution[]
+/** One model's process, and everything that can be asked of it. */
+export interface Supervisor extends NativeRuntime {
+  /**
+   * As `execute`, for what only the exact lane does. Never rejects with `run-failed` by itself: that is for the engine to
+   * say.
+   */
+  ask(ask: Ask, signal: AbortSignal): Promise<Answer>
+}
+
+type Task = ExecuteTask | AskTask
+
+interface TaskBase {
   readonly signal: AbortSignal
   readonly onAbort: () => void
+  reject(error: RuntimeError): void
+}
+
+interface ExecuteTask extends TaskBase {
+  readonly kind: 'execute'
+  readonly batch: readonly Execution[]
   /** Whether its inputs are those of its jobs; begun when it was handed over. */
   verified: Soon<readonly (RuntimeError | undefined)[]> | undefined
   resolve(outcomes: readonly ExecutionOutcome[]): void
-  reject(error: RuntimeError): void
+}
+
+interface AskTask extends TaskBase {
+  readonly kind: 'ask'
+  readonly ask: Ask
+  resolve(answer: Answer): void
 }
 
 interface Host {
@@ -96,10 +118,7 @@ interface HandedOver {
  * is still reading and hashing. Only the first can be to blame for how a process ends; the second is handed to the next
  * process, or, after a crash, given up like all that wait.
  */
-export function createSupervisor(
-  init: NativeRuntimeInit,
-  components: NativeRuntimeComponents,
-): NativeRuntime {
+export function createSupervisor(init: NativeRuntimeInit, components: NativeRuntimeComponents): Supervisor {
   const { now, schedule } = components
   const log = init.onLog ?? (() => {})
   const queue: Task[] = []
@@ -117,7 +136,7 @@ export function createSupervisor(
   let closed: { promise: Promise<void>; resolve: () => void } | undefined
   let loadWaiters: PromiseWithResolvers<void>[] = []
 
-  return { info: components.info, execute, load, status, close }
+  return { info: components.info, execute, ask, load, status, close }
 
   function execute(batch: readonly Execution[], signal: AbortSignal): Promise<readonly ExecutionOutcome[]> {
     return new Promise((resolve, reject) => {
@@ -126,7 +145,8 @@ export function createSupervisor(
         reject(refusal)
         return
       }
-      const task: Task = {
+      const task: ExecuteTask = {
+        kind: 'execute',
         batch,
         signal,
         resolve,
@@ -134,10 +154,27 @@ export function createSupervisor(
         onAbort: () => abort(task),
         verified: undefined,
       }
-      signal.addEventListener('abort', task.onAbort, { once: true })
-      queue.push(task)
-      advance()
+      enqueue(task)
     })
+  }
+
+  function ask(asked: Ask, signal: AbortSignal): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const refusal = refuse(signal)
+      if (refusal !== undefined) {
+        // A full queue says nothing about the operands of a step.
+        reject(refusal.code === 'run-failed' ? new RuntimeError('backing-off', refusal.message) : refusal)
+        return
+      }
+      const task: AskTask = { kind: 'ask', ask: asked, signal, resolve, reject, onAbort: () => abort(task) }
+      enqueue(task)
+    })
+  }
+
+  function enqueue(task: Task): void {
+    task.signal.addEventListener('abort', task.onAbort, { once: true })
+    queue.push(task)
+    advance()
   }
 
   async function load(signal?: AbortSignal): Promise<void> {
@@ -208,6 +245,10 @@ export function createSupervisor(
       const task = queue.shift()!
       const id = nextId++
       running.push({ id, task })
+      if (task.kind === 'ask') {
+        host.process.ask(id, task.ask)
+        continue
+      }
       host.process.execute(id, task.batch)
       // The process is at work by now.
       task.verified ??= verifyInputDigests(task.batch)
@@ -221,7 +262,8 @@ export function createSupervisor(
     const events: HostEvents = {
       onLoaded: () => loaded(self!),
       onLoadFailed: (message) => loadFailed(self!, message),
-      onExecuted: (id, outcomes, note) => executed(self!, id, outcomes, note),
+      onExecuted: (id, outcomes, note, isSpent = false) => executed(self!, id, outcomes, note, isSpent),
+      onAnswered: (id, answer, isSpent) => answered(self!, id, answer, isSpent),
       onLine: (line) => log('info', line),
       onExit: (reason) => exited(self!, reason),
     }
@@ -273,19 +315,40 @@ export function createSupervisor(
     id: number,
     outcomes: readonly UndigestedOutcome[],
     note: string | undefined,
+    isSpent: boolean,
   ): void {
     if (from !== host || running[0]?.id !== id) return
     if (note !== undefined) log('warn', `a batch was run one by one: ${note}`)
+    const task = finish(from, isSpent)
+    if (task?.kind === 'execute') release(task, outcomes)
+  }
+
+  function answered(from: Host, id: number, answer: Answer | RuntimeError, isSpent: boolean): void {
+    if (from !== host || running[0]?.id !== id) return
+    const task = finish(from, isSpent)
+    if (task?.kind !== 'ask') return
+    settle(task)
+    if (answer instanceof RuntimeError) task.reject(answer)
+    else task.resolve(answer)
+  }
+
+  /** The process is done with its first request, and gets what it needs next before anything else is done. */
+  function finish(from: Host, isSpent: boolean): Task | undefined {
     from.cancels.get('grace')?.()
     const task = running.shift()?.task
     const [next] = running
+    if (isSpent) {
+      // What it has at hand goes to the next process.
+      endHost(from, 'idle')
+      return task
+    }
     if (next !== undefined && next.task === undefined) startGrace(from)
     // The process comes first: what follows takes time.
     if (from.status === 'ready') advance()
-    if (task !== undefined) release(task, outcomes)
+    return task
   }
 
-  function release(task: Task, outcomes: readonly UndigestedOutcome[]): void {
+  function release(task: ExecuteTask, outcomes: readonly UndigestedOutcome[]): void {
     const digested = digestOutcomes(task.batch, task.verified ?? verifyInputDigests(task.batch), outcomes)
     if (!(digested instanceof Promise)) {
       settle(task).resolve(digested)
@@ -391,7 +454,7 @@ export function createSupervisor(
 }
 
 /** The task, no longer listening to its signal. */
-function settle(task: Task): Task {
+function settle<T extends Task>(task: T): T {
   task.signal.removeEventListener('abort', task.onAbort)
   return task
 }

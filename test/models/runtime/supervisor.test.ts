@@ -29,6 +29,9 @@ function createWorld(init: Partial<NativeRuntimeInit> = {}) {
       execute: (id: number) => {
         host.ids.push(id)
       },
+      ask: (id: number) => {
+        host.ids.push(id)
+      },
       kill: () => {
         host.killed = true
       },

@@ -1,0 +1,92 @@
+/** A model as the exact lane's process holds it, from its bytes to what can be asked of it. */
+import { readFileSync } from 'node:fs'
+import { dirname, isAbsolute, join, normalize } from 'node:path'
+import {
+  externalDataLocations,
+  modelSignature,
+  type OnnxModel,
+  prepareExactModel,
+  readModel,
+} from '../graph/index.ts'
+import type { Signature } from '../manifest/index.ts'
+import { encodePlan } from '../plan/index.ts'
+import { WASM_HEAP_BYTES_KEPT } from './constants.ts'
+import type { Ask } from './exact-answers.ts'
+import { createExactExecutor } from './exact-execution.ts'
+import type { HostedAnswer, HostedModel } from './host-loop.ts'
+import { createWasmEngine } from './wasm-engine.ts'
+import { createWasmMachine, type WasmMachineOptions } from './wasm-machine.ts'
+
+/** Files outside the `.onnx` that hold tensors, by their location as the model writes it. */
+export type ExternalFiles = ReadonlyMap<string, Uint8Array>
+
+export interface HostedExactModel extends HostedModel {
+  answer(ask: Ask): HostedAnswer
+  isSpent(): boolean
+}
+
+/** Reads a model and the files it names beside it. Throws GraphError or what the file system says. */
+export function readModelFiles(modelPath: string): { model: OnnxModel; external: ExternalFiles } {
+  const model = readModel(readFileSync(modelPath))
+  const external = new Map<string, Uint8Array>()
+  for (const location of externalDataLocations(model)) {
+    const path = normalize(location)
+    if (isAbsolute(path) || path.startsWith('..'))
+      throw new Error(`it keeps tensors outside its directory: ${location}`)
+    external.set(location, readFileSync(join(dirname(modelPath), path)))
+  }
+  return { model, external }
+}
+
+/**
+ * Prepares a model and starts an engine for it. Rejects with GraphError for what the exact lane does not know, with
+ * RuntimeError `load-failed`, or with an error that says where the model is not what `signature` says.
+ */
+export async function hostExactModel(
+  model: OnnxModel,
+  external: ExternalFiles,
+  signature: Signature,
+  options: WasmMachineOptions = {},
+): Promise<HostedExactModel> {
+  verifySignature(signature, modelSignature(model))
+  const exact = prepareExactModel(model, external)
+  const engine = await createWasmEngine()
+  const machine = createWasmMachine(exact, engine, options)
+  const executor = createExactExecutor(exact.plan, machine, signature, () => performance.now())
+  return {
+    run: async (inputs) => executor.run(inputs),
+    answer({ what, position, digests, payload }) {
+      switch (what) {
+        case 'plan':
+          return { payload: [encodePlan(exact.plan)], leaves: [], serviceMs: 0 }
+        case 'trace': {
+          const { outputs, leaves, serviceMs } = executor.trace(payload)
+          return { payload: outputs, leaves, serviceMs }
+        }
+        case 'operands':
+          return { payload: executor.operands(payload, position), leaves: [], serviceMs: 0 }
+        case 'step': {
+          const { outputs, serviceMs } = executor.runStep(position, digests, payload)
+          return { payload: outputs, leaves: [], serviceMs }
+        }
+        default:
+          what satisfies never
+          throw new Error('asked for what nobody knows')
+      }
+    },
+    isSpent: () => engine.isSpent() || engine.heapBytes() > WASM_HEAP_BYTES_KEPT,
+  }
+}
+
+function verifySignature(expected: Signature, given: Signature): void {
+  for (const side of ['inputs', 'outputs'] as const) {
+    const [wanted, found] = [expected, given].map((signature) =>
+      signature[side].map(({ name, dtype }) => `${name} ${dtype}`).sort(),
+    )
+    if (wanted!.join() !== found!.join()) {
+      throw new Error(
+        `the manifest says that its ${side} are ${wanted!.join(', ')}; the model has ${found!.join(', ')}`,
+      )
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/** The machine of the exact lane: each operator a model of its own in the WASM engine, kept for the next run where it pays. */
+import type { ExactModel } from '../graph/index.ts'
+import type { OperatorStep } from '../plan/index.ts'
+import { canonicalValue, digestValue, type Value } from '../trace/index.ts'
+import { SESSIONS_BYTES_MAX, SESSIONS_MAX } from './constants.ts'
+import type { Machine } from './interpreter.ts'
+import { RuntimeError } from './runtime.ts'
+import type { WasmEngine, WasmSession, WasmValue } from './wasm-engine.ts'
+
+export interface WasmMachineOptions {
+  /** Models of operators that are kept, in bytes; 0 keeps none. */
+  readonly sessionBytesMax?: number
+}
+
+interface OperatorSession {
+  readonly session: WasmSession
+  /** Of the operands: another needs another model. */
+  readonly dtypes: string
+  readonly bytes: number
+  /** Positions of operands and outputs. */
+  readonly feeds: readonly number[]
+  readonly results: readonly number[]
+}
+
+export function createWasmMachine(
+  model: ExactModel,
+  engine: WasmEngine,
+  { sessionBytesMax = SESSIONS_BYTES_MAX }: WasmMachineOptions = {},
+): Machine<WasmValue> {
+  const kept = new Map<OperatorStep, OperatorSession>()
+  let keptBytes = 0
+
+  return {
+    run(step, operands) {
+      const dtypes = operands.map((operand) => operand?.dtype).join()
+      let operator = kept.get(step)
+      if (operator?.dtypes !== dtypes) {
+        if (operator !== undefined) forget(step, operator)
+        const made = model.operatorModel(
+          step,
+          operands.map((operand) => operand?.dtype),
+        )
+        operator = {
+          session: engine.createSession(
+            made.bytes,
+            made.feeds.map(({ name }) => name),
+            made.results.map(({ name }) => name),
+          ),
+          dtypes,
+          bytes: made.bytes.byteLength,
+          feeds: made.feeds.map(({ position }) => position),
+          results: made.results.map(({ position }) => position),
+        }
+        keep(step, operator)
+      }
+      const { session, feeds, results } = operator
+      try {
+        const fed = feeds.map((position) => {
+          const operand = operands[position]
+          if (operand === undefined) throw new RuntimeError('run-failed', `operand ${position} is left out`)
+          return operand
+        })
+        const outputs: (WasmValue | undefined)[] = step.outputs.map(() => undefined)
+        for (const [at, value] of engine.run(session, fed).entries()) {
+          canonicalise(value)
+          outputs[results[at]!] = value
+        }
+        return outputs
+      } finally {
+        if (kept.get(step) !== operator && !engine.isSpent()) engine.releaseSession(session)
+      }
+    },
+    constant: (digest) => model.constant(digest),
+    write: (value) => engine.write(value),
+    read: ({ dtype, dims, ...value }) => ({
+      dtype,
+      dims,
+      data: copy(engine.view({ dtype, dims, ...value })),
+    }),
+    digest: (value) => digestValue({ dtype: value.dtype, dims: value.dims, data: engine.view(value) }),
+    bytes: ({ bytes }) => bytes,
+    release(value) {
+      if (!engine.isSpent()) engine.release(value)
+    },
+  }
+
+  function keep(step: OperatorStep, operator: OperatorSession): void {
+    // The first come stay: whoever is thrown out by the next of a run would be gone when the next run asks for it.
+    if (kept.size >= SESSIONS_MAX || keptBytes + operator.bytes > sessionBytesMax) return
+    kept.set(step, operator)
+    keptBytes += operator.bytes
+  }
+
+  function forget(step: OperatorStep, operator: OperatorSession): void {
+    kept.delete(step)
+    keptBytes -= operator.bytes
+    engine.releaseSession(operator.session)
+  }
+
+  /** In place: the engine gives every output memory of its own. */
+  function canonicalise(value: WasmValue): void {
+    if (value.dtype === 'float32' && !engine.hasNaN(value)) return
+    const data = engine.view(value)
+    const given: Value = { dtype: value.dtype, dims: value.dims, data }
+    const canonical = canonicalValue(given)
+    if (canonical !== given) data.set(canonical.data)
+  }
+}
+
+function copy(bytes: Uint8Array): Uint8Array {
+  try {
+    return new Uint8Array(bytes)
+  } catch (cause) {
+    const message = `a value of ${bytes.byteLength} bytes cannot be copied`
+    throw new RuntimeError('out-of-memory', message, { cause })
+  }
+}
