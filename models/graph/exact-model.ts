@@ -8,8 +8,8 @@ export interface ExactModel {
   /** The constant of that digest; its bytes may look into the model's. Throws GraphError `unknown-constant`. */
   constant(digest: Uint8Array): Value
   /**
-   * A model of its own for one operator: its constants are initializers, its other operands inputs without a shape. `dtypes`
-   * are the element types of the operands by position (of constants and absent ones ignored).
+   * A model of its own for one operator of this very plan: its constants are initializers, its other operands inputs without a
+   * shape. `dtypes` are the element types of the operands by position (of constants and absent ones ignored).
    */
   operatorModel(step: OperatorStep, dtypes: readonly (DType | undefined)[]): OperatorModel
 }
@@ -17,7 +17,7 @@ export interface ExactModel {
 export interface OperatorModel {
   /** ONNX. */
   readonly bytes: Uint8Array
-  /** Operands that are fed, by their position in the step, each once even where the node names it twice. */
+  /** Operands that are fed, one for each position that is neither constant nor absent. */
   readonly feeds: readonly { readonly position: number; readonly name: string }[]
   /** Outputs that are there, by position. */
   readonly results: readonly { readonly position: number; readonly name: string }[]

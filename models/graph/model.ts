@@ -37,20 +37,21 @@ function hasGraph(model: ModelProto): model is OnnxModel {
   return model.graph !== undefined
 }
 
+/** Nodes may stand in any order: whoever executes them sorts them. */
 function verifyGraph(graph: GraphProto): void {
   if (graph.output.length === 0) corrupt('its graph has no output')
   const known = new Set<string>()
   for (const input of graph.input) known.add(input.name)
   for (const initializer of graph.initializer) known.add(initializer.name)
   for (const sparse of graph.sparseInitializer) known.add(sparse.values?.name ?? '')
+  for (const node of graph.node) for (const name of node.output) known.add(name)
   for (const node of graph.node) {
     for (const name of node.input) {
       // The empty name stands for an optional input that is left out.
       if (name !== '' && !known.has(name)) {
-        corrupt(`node "${node.name}" (${node.opType}) reads "${name}", which nothing before it produces`)
+        corrupt(`node "${node.name}" (${node.opType}) reads "${name}", which nothing produces`)
       }
     }
-    for (const name of node.output) known.add(name)
   }
   for (const output of graph.output) {
     if (!known.has(output.name)) corrupt(`nothing produces its output "${output.name}"`)

@@ -1,7 +1,7 @@
 import type { Signature, ValueSignature } from '../manifest/index.ts'
-import type { DType } from '../tensor/index.ts'
+import { dtypeOfElement, elementName } from './element-type.ts'
 import { GraphError } from './errors.ts'
-import { TensorProto_DataType as DataType, type ValueInfoProto } from './generated/onnx_pb.js'
+import type { ValueInfoProto } from './generated/onnx_pb.js'
 import type { OnnxModel } from './model.ts'
 
 /**
@@ -26,11 +26,8 @@ function valueSignature(value: ValueInfoProto, side: 'input' | 'output'): ValueS
   if (type?.case !== 'tensorType') {
     unsupported(value, side, `is ${type?.case?.replace(/Type$/, '') ?? 'of no stated type'}, not a tensor`)
   }
-  const dtype = DTYPE_OF.get(type.value.elemType)
-  if (dtype === undefined) {
-    const name = DataType[type.value.elemType]?.toLowerCase() ?? `type number ${type.value.elemType}`
-    unsupported(value, side, `has elements of ${name}`)
-  }
+  const dtype = dtypeOfElement(type.value.elemType)
+  if (dtype === undefined) unsupported(value, side, `has elements of ${elementName(type.value.elemType)}`)
   const { shape } = type.value
   if (shape === undefined) unsupported(value, side, 'states no shape')
   const dims = shape.dim.map(({ value: dim }, axis) => {
@@ -41,22 +38,6 @@ function valueSignature(value: ValueInfoProto, side: 'input' | 'output'): ValueS
   })
   return { name: value.name, dtype, dims }
 }
-
-/** ONNX's number of each element type that travels. */
-const DTYPE_OF: ReadonlyMap<number, DType> = new Map<number, DType>([
-  [DataType.FLOAT, 'float32'],
-  [DataType.UINT8, 'uint8'],
-  [DataType.INT8, 'int8'],
-  [DataType.UINT16, 'uint16'],
-  [DataType.INT16, 'int16'],
-  [DataType.INT32, 'int32'],
-  [DataType.INT64, 'int64'],
-  [DataType.BOOL, 'bool'],
-  [DataType.FLOAT16, 'float16'],
-  [DataType.DOUBLE, 'float64'],
-  [DataType.UINT32, 'uint32'],
-  [DataType.UINT64, 'uint64'],
-])
 
 function unsupported(value: ValueInfoProto, side: string, why: string): never {
   throw new GraphError(
