@@ -1,4 +1,5 @@
 export type { ExactRuntime, StepRun, Trace } from './exact.ts'
+export { createInProcessExactRuntime, type InProcessExactOptions } from './exact-in-process.ts'
 export {
   createExactRuntime,
   type ExactRuntimeInit,
