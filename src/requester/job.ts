@@ -37,7 +37,13 @@ export type JobState =
   | { readonly status: 'finding' }
   | { readonly status: 'asking' }
   /** Settled; the answers still under way are waited for, for the record. */
-  | { readonly status: 'observing'; readonly acceptance: Acceptance; readonly untilMs: number }
+  | {
+      readonly status: 'observing'
+      readonly acceptance: Acceptance
+      /** Whose answers stood with the accepted outputs when it was settled. */
+      readonly agreed: ReadonlySet<ProviderId>
+      readonly untilMs: number
+    }
 
 /** Whose outputs are the answer: what the party answered, or with `exact` what its exact run gave. */
 export interface Acceptance {
@@ -197,8 +203,10 @@ export function countUsable(job: Job): number {
 }
 
 /** When something happens by itself: the deadline, the end of observing, an attempt that becomes overdue. */
-export function wakeTimes(job: Job): number[] {
-  const times = [job.state.status === 'observing' ? job.state.untilMs : job.spec.deadlineAtMs]
+export function wakeTimes(job: Job, nowMs: number): number[] {
+  const times = [job.spec.deadlineAtMs]
+  // A dispute that is not over yet is observed beyond that time.
+  if (job.state.status === 'observing' && job.state.untilMs > nowMs) times.push(job.state.untilMs)
   for (const { state } of job.attempts) if (state.status === 'open') times.push(state.overdueAtMs)
   return times
 }

@@ -15,7 +15,7 @@
  * Not here: verifying receipts and outputs (before an event is made), scores (evidence goes out), retries of the
  * transport.
  */
-import { type Candidate, createExclusion, drawSome, type Exclusion, type Random } from '../routing/index.ts'
+import { type Candidate, createExclusion, type Exclusion, type Random } from '../routing/index.ts'
 import { REQUESTER_LIMITS, type RequesterLimits } from './constants.ts'
 import {
   acceptanceOf,
@@ -31,7 +31,6 @@ import {
   disputeTimes,
   expireDispute,
   type Finding,
-  isDisputeOverdue,
   isDisputing,
   isParty,
   learnJudgement,
@@ -51,9 +50,8 @@ import {
   attemptWith,
   countAttempts,
   countInvalidClaims,
-  countUsable,
   createJob,
-  digestOf,
+  everyAnswerOf,
   isComparing,
   isPending,
   type Job,
@@ -62,7 +60,9 @@ import {
   updateCluster,
   wakeTimes,
 } from './job.ts'
+import { beginOwnRun, failOwnRun, learnOwnRun } from './own-run.ts'
 import { evidenceFrom, verdictOn } from './record.ts'
+import { addCandidates, beginAsking, endSearch, isHopeful, lowerTarget } from './search.ts'
 import { chooseProviders, countMissing } from './selection.ts'
 
 export interface Requester {
@@ -131,7 +131,7 @@ class RequesterMachine {
     this.#effects.push({ type: 'fail', jobId, failure }, { type: 'close', jobId, verdict: undefined })
   }
 
-  /** Every job drops that provider. What is settled already rests on what was known then. */
+  /** Every job drops that provider. A verdict that is settled already rests on what was known then. */
   #expose(provider: ProviderId, nowMs: number): void {
     if (!this.#exposed.add(provider)) return
     for (const job of [...this.jobs.values()]) {
@@ -139,7 +139,7 @@ class RequesterMachine {
       job.candidates.delete(provider)
       if (attempts.length === 0) continue
       for (const attempt of attempts) this.#abandon(job, attempt)
-      if (job.state.status !== 'observing') job.out.set(provider, 'exposed')
+      job.out.set(provider, 'exposed')
       this.#record(job, provider, 'fraud-proof')
       updateCluster(job)
       this.#advance(job, nowMs)
@@ -170,8 +170,8 @@ class RequesterMachine {
   ): boolean {
     switch (event.type) {
       case 'candidatesFound':
-        this.#addCandidates(job, event.candidates)
-        if (event.complete) this.#endSearch(job, nowMs)
+        this.#remember(job, event.candidates)
+        if (event.complete) endSearch(job, nowMs, this.#limits.findBackoffMsMax)
         return true
       case 'resultReceived': {
         const attempt = job.attempts[event.attempt]
@@ -207,9 +207,7 @@ class RequesterMachine {
       case 'recomputed':
         return learnOwnRun(job, event)
       case 'recomputeFailed':
-        if (job.own.status !== 'running') return false
-        job.own = { status: 'failed', message: event.message }
-        return true
+        return failOwnRun(job, event.message)
       case 'timerExpired':
         job.wakeAtMs = undefined
         return true
@@ -222,6 +220,11 @@ class RequesterMachine {
     }
   }
 
+  #remember(job: Job, candidates: readonly Candidate[]): void {
+    const { candidatesMax } = this.#limits
+    addCandidates(job, candidates, { candidatesMax, exposed: this.#exposed, random: this.#random })
+  }
+
   /** Notes what a step of the dispute has brought to light; false where the step was not awaited. */
   #find(job: Job, findings: readonly Finding[] | undefined): boolean {
     for (const [provider, evidence] of findings ?? []) this.#record(job, provider, evidence)
@@ -229,34 +232,10 @@ class RequesterMachine {
     return findings !== undefined
   }
 
-  /**
-   * Where more are new than are remembered, a random part of them: a list has some order, and whoever can choose its
-   * key can stand first in it.
-   */
-  #addCandidates(job: Job, candidates: readonly Candidate[]): void {
-    const news: Candidate[] = []
-    for (const candidate of candidates) {
-      if (this.#exposed.has(candidate.provider)) continue
-      if (job.candidates.has(candidate.provider)) job.candidates.set(candidate.provider, candidate)
-      else news.push(candidate)
-    }
-    const room = this.#limits.candidatesMax - job.candidates.size
-    for (const candidate of drawSome(news, room, this.#random))
-      job.candidates.set(candidate.provider, candidate)
-  }
-
-  #endSearch(job: Job, nowMs: number): void {
-    const { search } = job
-    search.running = false
-    search.ended = true
-    search.nextAtMs = nowMs + search.backoffMs
-    search.backoffMs = Math.min(search.backoffMs * 2, this.#limits.findBackoffMsMax)
-  }
-
-  /** Equal digests agree; a new digest is compared with every other one there is. */
+  /** Equal digests agree; a new digest is compared with every other one there is, discarded or not. */
   #compareNew(job: Job, attempt: Attempt, digest: string): void {
     const isExact = job.spec.lane === 'exact'
-    const others = new Set(answersOf(job).map((answer) => answer.digest))
+    const others = new Set(everyAnswerOf(job).map((answer) => answer.digest))
     for (const other of others) {
       const key = pairKey(digest, other)
       if (other === digest || job.compared.has(key)) continue
@@ -321,7 +300,7 @@ class RequesterMachine {
     if (countInvalidClaims(job) >= Math.max(2, spec.quorum)) {
       return this.#giveUp(job, describeFailure(job, 'invalid-job'))
     }
-    if (job.state.status === 'finding') this.#begin(job)
+    if (job.state.status === 'finding') beginAsking(job, this.#exposed.size > 0)
     if (spec.referee && isDisagreed(job) && answersOf(job).length >= job.target) openDispute(job)
     this.#dispute(job, nowMs)
     // Fewer were asked than the policy says, because the own run was to stand in for the rest.
@@ -333,25 +312,6 @@ class RequesterMachine {
     if (dispatched < missing) return this.#lookFurther(job, nowMs)
     job.search.exhaustedSinceMs = undefined
     this.#wake(job, this.#times(job, nowMs), nowMs)
-  }
-
-  /** Asking begins when enough are known; or with fewer, where exposed keys are why, and the own run can stand in. */
-  #begin(job: Job): void {
-    const { spec, search } = job
-    const known = job.candidates.size
-    if (known >= spec.replicas) job.state = { status: 'asking' }
-    else if (known > 0 && search.ended && !search.running && this.#exposed.size > 0) this.#lower(job)
-  }
-
-  /** Asks as many as there are; true where that changes something. */
-  #lower(job: Job): boolean {
-    const { referee, canRecompute, replicas } = job.spec
-    const known = countUsable(job)
-    if (!referee || !canRecompute || job.own.status !== 'none') return false
-    if (job.state.status !== 'finding' || known === 0 || known >= replicas) return false
-    job.target = known
-    job.state = { status: 'asking' }
-    return true
   }
 
   /** Asks for what the dispute needs next. */
@@ -367,7 +327,7 @@ class RequesterMachine {
   }
 
   #times(job: Job, nowMs: number): number[] {
-    return [...wakeTimes(job), ...disputeTimes(job, nowMs, this.#limits.tracesMax)]
+    return [...wakeTimes(job, nowMs), ...disputeTimes(job, nowMs, this.#limits.tracesMax)]
   }
 
   #accept(job: Job, acceptance: Acceptance, nowMs: number): undefined {
@@ -376,8 +336,7 @@ class RequesterMachine {
   }
 
   #recompute(job: Job, nowMs: number): undefined {
-    const heard = job.attempts.filter(({ state }) => state.status === 'answered')
-    job.own = { status: 'running', heard: new Set(heard.map(({ number }) => number)) }
+    beginOwnRun(job)
     this.#effects.push({ type: 'recompute', jobId: job.spec.id })
     this.#wake(job, this.#times(job, nowMs), nowMs)
   }
@@ -437,7 +396,7 @@ class RequesterMachine {
     const asking = job.state.status === 'asking' && attempts.length < this.#limits.dispatchesMax
     const later = asking ? laterTimes(job, nowMs, askedEnough) : []
     times.push(...later)
-    if (later.length > 0 || this.#isHopeful(job, nowMs)) search.exhaustedSinceMs = undefined
+    if (later.length > 0 || isHopeful(job, nowMs, this.#limits.tracesMax)) search.exhaustedSinceMs = undefined
     else {
       search.exhaustedSinceMs ??= nowMs
       const untilMs = search.exhaustedSinceMs + this.#limits.patienceMs
@@ -449,19 +408,10 @@ class RequesterMachine {
     this.#wake(job, times, nowMs)
   }
 
-  /** Whether what is under way may still decide the job. Where something else can, the slow are not waited for. */
-  #isHopeful(job: Job, nowMs: number): boolean {
-    if (!isQuiet(job)) return true
-    const times = disputeTimes(job, nowMs, this.#limits.tracesMax)
-    if (times.length > 0) return true
-    if (fallbackOf(job) !== undefined || mayStandIn(job)) return false
-    return job.attempts.some(isPending) || isDisputeOverdue(job)
-  }
-
   /** Nobody is left to ask, and patience has ended. */
   #conclude(job: Job, askedEnough: boolean, nowMs: number): undefined {
     if (mayStandIn(job)) return this.#recompute(job, nowMs)
-    if (this.#lower(job)) return this.#advance(job, nowMs)
+    if (lowerTarget(job)) return this.#advance(job, nowMs)
     const fallback = fallbackOf(job)
     if (fallback !== undefined) return this.#accept(job, fallback, nowMs)
     const code = job.dispute === undefined ? exhaustionCode(job, askedEnough) : 'undecided-dispute'
@@ -476,14 +426,14 @@ class RequesterMachine {
     // Who contradicts the own run is heard about it, though the answer no longer waits for that.
     if (job.own.status === 'done' && job.own.contradicting.size > 0) openDispute(job)
     const untilMs = Math.min(nowMs + observeMs, deadlineAtMs)
-    job.state = { status: 'observing', acceptance, untilMs }
+    job.state = { status: 'observing', acceptance, agreed: new Set(verdict.agreed), untilMs }
     this.#advance(job, nowMs)
   }
 
   #close(job: Job, acceptance: Acceptance): undefined {
     const verdict = verdictOn(job, acceptance)
     for (const { provider, evidence } of evidenceFrom(job, acceptance, verdict)) {
-      if (!this.#exposed.has(provider)) this.#record(job, provider, evidence)
+      this.#record(job, provider, evidence)
     }
     this.#release(job)
     this.#effects.push({ type: 'close', jobId: job.spec.id, verdict })
@@ -523,23 +473,4 @@ class RequesterMachine {
     job.wakeAtMs = atMs
     this.#effects.push({ type: 'schedule', timer: job.spec.id, atMs })
   }
-}
-
-/** Takes in the own run; false when it is not awaited. In the exact lane the digests tell who stands with it. */
-function learnOwnRun(job: Job, event: Extract<RequesterEvent, { type: 'recomputed' }>): boolean {
-  const { own, spec, attempts } = job
-  if (own.status !== 'running') return false
-  const { root, outputDigest } = event
-  const listed = new Set(event.agreeing)
-  const standing = attempts.filter((attempt) => {
-    const digest = digestOf(attempt)
-    return spec.lane === 'exact'
-      ? digest === outputDigest
-      : digest !== undefined && listed.has(attempt.number)
-  })
-  const agreeing = new Set(standing.map(({ number }) => number))
-  // Who answered while the run was under way may not have been compared with it.
-  const contradicting = new Set([...own.heard].filter((number) => !agreeing.has(number)))
-  job.own = { status: 'done', root, outputDigest, agreeing, contradicting }
-  return true
 }

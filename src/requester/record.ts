@@ -34,7 +34,7 @@ function verdictAlone(job: Job, acceptance: Acceptance): Verdict {
     answers: everyAnswerOf(job).filter(({ provider, digest }) => {
       const known = agreement(job, digest, accepted)
       // Who was discarded supports nobody, but what it answered is still something else.
-      return digest === accepted || known === false || (known === true && !job.out.has(provider))
+      return digest === accepted || known === false || (known === true && counts(job, provider))
     }),
     agrees: (left, right) => agreement(job, left, right) === true,
     accepted,
@@ -47,13 +47,14 @@ function verdictAlone(job: Job, acceptance: Acceptance): Verdict {
 
 /** Whether an answer stands with the run that decided; undefined where that is not known, or the answer discarded. */
 function stands(job: Job, acceptance: Acceptance, attempt: Attempt): boolean | undefined {
-  const { own, lane } = { own: job.own, lane: job.spec.lane }
+  const { own } = job
+  const { lane } = job.spec
   const digest = digestOf(attempt)
   if (digest === undefined) return
   const found = job.dispute?.traces.get(attempt.number)
   const trace = found?.status === 'traced' ? found : undefined
   const isTrusted =
-    !job.out.has(attempt.provider) && (trace === undefined || trace.root === decidingRoot(job, acceptance))
+    counts(job, attempt.provider) && (trace === undefined || trace.root === decidingRoot(job, acceptance))
   const sided = (stand: boolean | undefined) => (stand && !isTrusted ? undefined : stand)
   if (own.status === 'done') {
     if (own.agreeing.has(attempt.number)) return sided(true)
@@ -64,6 +65,11 @@ function stands(job: Job, acceptance: Acceptance, attempt: Attempt): boolean | u
   if (accepted === undefined) return
   if (acceptance.exact && lane === 'native') return
   return sided(agreement(job, digest, accepted) ?? (lane === 'exact' ? digest === accepted : undefined))
+}
+
+/** Not discarded; or only after the answer was settled, which then rested on it. */
+function counts({ out, state }: Job, provider: ProviderId): boolean {
+  return !out.has(provider) || (state.status === 'observing' && state.agreed.has(provider))
 }
 
 function decidingRoot(job: Job, { party }: Acceptance): string | undefined {

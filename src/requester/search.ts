@@ -1,0 +1,63 @@
+/** Looking for providers: what is remembered of them, and when asking begins. */
+import { type Candidate, drawSome, type Exclusion, type Random } from '../routing/index.ts'
+import { fallbackOf, isQuiet, mayStandIn } from './decision.ts'
+import { disputeTimes, isDisputeOverdue } from './dispute.ts'
+import { countUsable, isPending, type Job } from './job.ts'
+
+export interface Remembering {
+  readonly candidatesMax: number
+  readonly exposed: Exclusion
+  readonly random: Random
+}
+
+/**
+ * Remembers candidates whose keys are not exposed. Where more are new than are remembered, a random part of them: a
+ * list has some order, and whoever can choose its key can stand first in it.
+ */
+export function addCandidates(
+  job: Job,
+  candidates: readonly Candidate[],
+  { candidatesMax, exposed, random }: Remembering,
+): void {
+  const news: Candidate[] = []
+  for (const candidate of candidates) {
+    if (exposed.has(candidate.provider)) continue
+    if (job.candidates.has(candidate.provider)) job.candidates.set(candidate.provider, candidate)
+    else news.push(candidate)
+  }
+  for (const candidate of drawSome(news, candidatesMax - job.candidates.size, random)) {
+    job.candidates.set(candidate.provider, candidate)
+  }
+}
+
+export function endSearch({ search }: Job, nowMs: number, findBackoffMsMax: number): void {
+  search.running = false
+  search.ended = true
+  search.nextAtMs = nowMs + search.backoffMs
+  search.backoffMs = Math.min(search.backoffMs * 2, findBackoffMsMax)
+}
+
+/** Asking begins when enough are known; or with fewer, where exposed keys are why, and the own run can stand in. */
+export function beginAsking(job: Job, isAnyoneExposed: boolean): void {
+  const { spec, search } = job
+  if (job.candidates.size >= spec.replicas) job.state = { status: 'asking' }
+  else if (isAnyoneExposed && search.ended && !search.running) lowerTarget(job)
+}
+
+/** Has as many asked as there are, where the own run can stand in for the rest; true where that changes something. */
+export function lowerTarget(job: Job): boolean {
+  const { referee, canRecompute, replicas } = job.spec
+  const known = countUsable(job)
+  if (!referee || !canRecompute || job.own.status !== 'none') return false
+  if (job.state.status !== 'finding' || known === 0 || known >= replicas) return false
+  job.target = known
+  job.state = { status: 'asking' }
+  return true
+}
+
+/** Whether what is under way may still decide the job. Where something else can, the slow are not waited for. */
+export function isHopeful(job: Job, nowMs: number, tracesMax: number): boolean {
+  if (!isQuiet(job) || disputeTimes(job, nowMs, tracesMax).length > 0) return true
+  if (fallbackOf(job) !== undefined || mayStandIn(job)) return false
+  return job.attempts.some(isPending) || isDisputeOverdue(job)
+}
