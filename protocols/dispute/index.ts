@@ -1,4 +1,6 @@
 export {
+  type ExactRun,
+  isSameRun,
   type OpenedTraceCommitment,
   openTraceCommitment,
   receiptDigest,

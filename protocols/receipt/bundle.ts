@@ -9,13 +9,24 @@ import { DIGEST_BYTES, PAYLOAD_BYTES_MAX, SALT_BYTES } from '../../models/tensor
 import { MessageReader, MessageWriter } from '../codec/index.ts'
 import { openEnvelope, type Signer, sealEnvelope } from '../envelope/index.ts'
 import {
+  decodeRun,
+  type ExactRun,
+  encodeRun,
+  openTraceCommitment,
+  receiptDigest,
+  type TraceCommitment,
+} from './commitment.ts'
+import {
+  COMMITMENT_BYTES_MAX,
   DESCRIPTION_BYTES_MAX,
   RECORD_BYTES_MAX,
   REPLICAS_MAX,
   SEAL_BYTES_MAX,
+  SEALED_COMMITMENT_BYTES_MAX,
   SEALED_JOB_BYTES_MAX,
   SEALED_RECEIPT_BYTES_MAX,
   TIME_MS_MAX,
+  TRACES_MAX,
 } from './constants.ts'
 import { asReceiptErrors, ReceiptError } from './errors.ts'
 import { VERSION } from './fields.ts'
@@ -40,9 +51,16 @@ export interface BundleContents {
     readonly label: BundleLabel
     /** How many providers were asked in all. */
     readonly asked: number
-    /** Distinct address groups among those that agreed. */
+    /** Distinct address groups among those that agreed; 0 where nobody did. */
     readonly groups: number
   }
+  /**
+   * Sealed trace commitments of distinct providers whose receipts are here, in any order: of the one run that decided. Those
+   * of another belong into fraud proofs.
+   */
+  readonly traces?: readonly Uint8Array[]
+  /** What the requester states of its own exact run of the job. */
+  readonly ownRun?: ExactRun
   /** Wall time of the requester, whole milliseconds since 1970. */
   readonly closedAtMs: number
   /** The requester's words about the job. */
@@ -50,15 +68,25 @@ export interface BundleContents {
 }
 
 /** A bundle taken apart: every signature in it is good; what it claims is not checked yet, see `verifyBundle`. */
-export interface Bundle extends Omit<BundleContents, 'job' | 'receipts'> {
+export interface Bundle extends Omit<BundleContents, 'job' | 'receipts' | 'traces'> {
   readonly job: SealedJob
   /** Ascending by peer id, each once. */
   readonly receipts: readonly BundleReceipt[]
+  /** Ascending by peer id, each once; perhaps none. */
+  readonly traces: readonly BundleTrace[]
+}
+
+export interface BundleTrace {
+  readonly envelope: Uint8Array
+  readonly commitment: TraceCommitment
+  readonly provider: string
 }
 
 export interface BundleReceipt {
   readonly envelope: Uint8Array
   readonly receipt: Receipt
+  /** `receiptDigest` of it: what trace commitments name it by. */
+  readonly digest: Uint8Array
   readonly provider: string
   readonly agreed: boolean
 }
@@ -99,7 +127,7 @@ export function decodeBundle(bytes: Uint8Array): Bundle {
   })
 }
 
-const LABELS = ['signed', 'replicated'] as const
+const LABELS = ['signed', 'replicated', 'refereed', 'recomputed'] as const
 const BUNDLE_DOMAIN = 'verimesh/bundle/1'
 const BUNDLE_TYPE = new TextEncoder().encode('/verimesh/bundle/1')
 const EMPTY = new Uint8Array(0)
@@ -107,7 +135,7 @@ const EMPTY = new Uint8Array(0)
 function encodeRecord(contents: BundleContents): Uint8Array {
   const receipts = contents.receipts
     .map(({ envelope, agreed }) => ({ envelope, agreed, provider: openReceipt(envelope).provider }))
-    .sort((a, b) => (a.provider < b.provider ? -1 : 1))
+    .sort(byProvider)
     .map(({ envelope, agreed }) => new MessageWriter().bytes(1, envelope).bool(2, agreed).finish())
   return new MessageWriter()
     .uint(1, VERSION)
@@ -122,7 +150,19 @@ function encodeRecord(contents: BundleContents): Uint8Array {
     .uint(10, contents.verdict.groups)
     .uint(11, contents.closedAtMs)
     .text(12, contents.description ?? '')
+    .repeatedBytes(
+      13,
+      (contents.traces ?? [])
+        .map(openBundleTrace)
+        .sort(byProvider)
+        .map(({ envelope }) => envelope),
+    )
+    .bytes(14, contents.ownRun === undefined ? EMPTY : encodeRun(contents.ownRun))
     .finish()
+}
+
+function byProvider(left: { readonly provider: string }, right: { readonly provider: string }): number {
+  return left.provider < right.provider ? -1 : 1
 }
 
 function openRecord(sealed: Uint8Array, inputs: Uint8Array, outputs: Uint8Array): Bundle {
@@ -141,7 +181,7 @@ function openRecord(sealed: Uint8Array, inputs: Uint8Array, outputs: Uint8Array)
   const receipts = reader
     .repeatedBytes(7, { max: SEALED_RECEIPT_BYTES_MAX + SEAL_BYTES_MAX, countMax: REPLICAS_MAX })
     .map(openBundleReceipt)
-  verifyOrder(receipts)
+  verifyOrder('receipts', receipts)
   const verdict = {
     label: LABELS[reader.uint(8, { min: 1, max: LABELS.length }) - 1]!,
     asked: reader.uint(9, { min: 1, max: REPLICAS_MAX }),
@@ -149,17 +189,24 @@ function openRecord(sealed: Uint8Array, inputs: Uint8Array, outputs: Uint8Array)
   }
   const closedAtMs = reader.uint(11, { max: TIME_MS_MAX })
   const description = reader.text(12, { max: DESCRIPTION_BYTES_MAX })
+  const traces = reader
+    .repeatedBytes(13, { max: SEALED_COMMITMENT_BYTES_MAX, countMax: TRACES_MAX })
+    .map(openBundleTrace)
+  verifyOrder('trace commitments', traces)
+  const ownRun = reader.bytes(14, { max: COMMITMENT_BYTES_MAX })
   reader.end()
   return {
     job,
     salt,
     acceptedDigest,
     receipts,
+    traces,
     verdict,
     closedAtMs,
     ...(inputs.byteLength > 0 ? { inputs } : {}),
     ...(outputs.byteLength > 0 ? { outputs } : {}),
     ...(description === '' ? {} : { description }),
+    ...(ownRun.byteLength > 0 ? { ownRun: decodeRun(ownRun) } : {}),
   }
 }
 
@@ -168,7 +215,11 @@ function openBundleReceipt(entry: Uint8Array): BundleReceipt {
   const envelope = reader.bytes(1, { min: 1, max: SEALED_RECEIPT_BYTES_MAX })
   const agreed = reader.bool(2)
   reader.end()
-  return { envelope, agreed, ...openReceipt(envelope) }
+  return { envelope, agreed, ...openReceipt(envelope), digest: receiptDigest(envelope) }
+}
+
+function openBundleTrace(envelope: Uint8Array): BundleTrace {
+  return { envelope, ...openTraceCommitment(envelope) }
 }
 
 function verifyPresence(what: string, included: boolean, payload: Uint8Array): void {
@@ -183,11 +234,11 @@ function verifyPresence(what: string, included: boolean, payload: Uint8Array): v
 }
 
 /** One order, and no key twice: a quorum counts keys. */
-function verifyOrder(receipts: readonly BundleReceipt[]): void {
-  for (const [index, { provider }] of receipts.entries()) {
-    const previous = receipts[index - 1]
+function verifyOrder(what: string, entries: readonly { readonly provider: string }[]): void {
+  for (const [index, { provider }] of entries.entries()) {
+    const previous = entries[index - 1]
     if (previous !== undefined && previous.provider >= provider) {
-      throw new ReceiptError('malformed', 'the receipts are not of distinct providers in ascending order')
+      throw new ReceiptError('malformed', `the ${what} are not of distinct providers in ascending order`)
     }
   }
 }

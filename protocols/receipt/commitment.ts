@@ -13,12 +13,9 @@ import { asReceiptErrors, ReceiptError } from './errors.ts'
 import { VERSION } from './fields.ts'
 import { decodeReceipt, RECEIPT_DOMAIN, RECEIPT_TYPE } from './receipt.ts'
 
-/** What a provider states about its own exact run of a job. Of different lane ids, commitments are never compared. */
-export interface TraceCommitment {
-  /** `receiptDigest` of the provider's own receipt for that job. */
-  readonly receiptDigest: Uint8Array
-  readonly jobCommitment: Uint8Array
-  /** Root of the model's plan, as the provider derived it from the model's bytes. */
+/** What is said of one exact run of a job. Runs of different lane ids are never compared. */
+export interface ExactRun {
+  /** Root of the model's plan, as whoever ran it derived it from the model's bytes. */
   readonly planRoot: Uint8Array
   /** The version of the exact runtime's info: engine, wasm and the version of what is traced. */
   readonly laneId: string
@@ -29,6 +26,13 @@ export interface TraceCommitment {
   readonly outputDigest: Uint8Array
   /** Length of that payload. */
   readonly outputBytes: number
+}
+
+/** What a provider states about its own exact run of a job. */
+export interface TraceCommitment extends ExactRun {
+  /** `receiptDigest` of the provider's own receipt for that job. */
+  readonly receiptDigest: Uint8Array
+  readonly jobCommitment: Uint8Array
 }
 
 export interface OpenedTraceCommitment {
@@ -66,18 +70,25 @@ export function receiptDigest(sealedReceipt: Uint8Array): Uint8Array {
   })
 }
 
+/** Whether two runs are alike in all that is said of them: then every leaf of the two traces is alike. */
+export function isSameRun(left: ExactRun, right: ExactRun): boolean {
+  return (
+    left.laneId === right.laneId &&
+    left.leafCount === right.leafCount &&
+    left.outputBytes === right.outputBytes &&
+    Buffer.compare(left.planRoot, right.planRoot) === 0 &&
+    Buffer.compare(left.traceRoot, right.traceRoot) === 0 &&
+    Buffer.compare(left.outputDigest, right.outputDigest) === 0
+  )
+}
+
 /** The payload of a trace commitment's envelope. Throws CodecError for what the wire cannot hold. */
 export function encodeTraceCommitment(commitment: TraceCommitment): Uint8Array {
   return new MessageWriter()
     .uint(1, VERSION)
     .bytes(2, commitment.receiptDigest)
     .bytes(3, commitment.jobCommitment)
-    .bytes(4, commitment.planRoot)
-    .text(5, commitment.laneId)
-    .uint(6, commitment.leafCount)
-    .bytes(7, commitment.traceRoot)
-    .bytes(8, commitment.outputDigest)
-    .uint(9, commitment.outputBytes)
+    .bytes(4, encodeRun(commitment))
     .finish()
 }
 
@@ -91,15 +102,37 @@ export function decodeTraceCommitment(payload: Uint8Array): TraceCommitment {
   const commitment = {
     receiptDigest: reader.bytes(2, DIGEST),
     jobCommitment: reader.bytes(3, DIGEST),
-    planRoot: reader.bytes(4, DIGEST),
-    laneId: reader.text(5, { min: 1, max: RUNTIME_TEXT_BYTES_MAX }),
-    leafCount: reader.uint(6, { max: LEAVES_MAX }),
-    traceRoot: reader.bytes(7, DIGEST),
-    outputDigest: reader.bytes(8, DIGEST),
-    outputBytes: reader.uint(9, { min: 1, max: PAYLOAD_BYTES_MAX }),
+    ...decodeRun(reader.bytes(4, { min: 1, max: COMMITMENT_BYTES_MAX })),
   }
   reader.end()
   return commitment
+}
+
+/** A run as a message inside of another. Throws CodecError for what the wire cannot hold. */
+export function encodeRun(run: ExactRun): Uint8Array {
+  return new MessageWriter()
+    .bytes(1, run.planRoot)
+    .text(2, run.laneId)
+    .uint(3, run.leafCount)
+    .bytes(4, run.traceRoot)
+    .bytes(5, run.outputDigest)
+    .uint(6, run.outputBytes)
+    .finish()
+}
+
+/** Strict inverse of `encodeRun`. Throws CodecError. */
+export function decodeRun(bytes: Uint8Array): ExactRun {
+  const reader = new MessageReader(bytes, 'exact run')
+  const run = {
+    planRoot: reader.bytes(1, DIGEST),
+    laneId: reader.text(2, { min: 1, max: RUNTIME_TEXT_BYTES_MAX }),
+    leafCount: reader.uint(3, { max: LEAVES_MAX }),
+    traceRoot: reader.bytes(4, DIGEST),
+    outputDigest: reader.bytes(5, DIGEST),
+    outputBytes: reader.uint(6, { min: 1, max: PAYLOAD_BYTES_MAX }),
+  }
+  reader.end()
+  return run
 }
 
 const TRACE_DOMAIN = 'verimesh/trace/1'

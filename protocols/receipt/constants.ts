@@ -16,13 +16,18 @@ export const CID_BYTES_MAX = 128
 export const RUNTIME_TEXT_BYTES_MAX = 64
 /** Providers of one job. Nobody replicates further; it bounds a bundle. */
 export const REPLICAS_MAX = 64
+/**
+ * Trace commitments in a bundle: of the providers that a requester asks in the worst case. Two alike suffice; with 64
+ * receipts the record still fits.
+ */
+export const TRACES_MAX = 16
 /** Relative tolerances above 1 would let zero stand for anything. */
 export const TAU_MAX = 1
 /** The year 287,396; beyond it numbers are not exact. */
 export const TIME_MS_MAX = Number.MAX_SAFE_INTEGER
 /** What a bundle may say, in the requester's words, about the job: a page's name, a line's number. */
 export const DESCRIPTION_BYTES_MAX = 1024
-/** Job, salt, verdict, description and 64 receipts of at most 1.3 KB. */
+/** Job, salt, verdict, description, 64 receipts of at most 1.3 KB and 16 trace commitments of 0.8 KB. */
 export const RECORD_BYTES_MAX = 128 * 1024
 /** Digesting stops for others after each piece: at 0.5 to 1.7 GB/s a mebibyte takes 0.6 to 2 ms. */
 export const DIGEST_PIECE_BYTES = 1024 * 1024

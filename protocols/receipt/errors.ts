@@ -16,6 +16,8 @@ export type ReceiptErrorCode =
   | 'wrong-input'
   /** The outputs are not those that the receipt or the bundle states. */
   | 'wrong-output'
+  /** A trace commitment is not of a receipt beside it, or not of the run that decided. */
+  | 'wrong-trace'
   /** The verdict claims more than its receipts show, or contradicts them. */
   | 'weak-verdict'
 

@@ -4,10 +4,13 @@ export {
   type BundleContents,
   type BundleLabel,
   type BundleReceipt,
+  type BundleTrace,
   createBundle,
   decodeBundle,
 } from './bundle.ts'
 export {
+  type ExactRun,
+  isSameRun,
   type OpenedTraceCommitment,
   openTraceCommitment,
   receiptDigest,
@@ -22,6 +25,7 @@ export {
   SEALED_COMMITMENT_BYTES_MAX,
   SEALED_JOB_BYTES_MAX,
   SEALED_RECEIPT_BYTES_MAX,
+  TRACES_MAX,
 } from './constants.ts'
 export { ReceiptError, type ReceiptErrorCode } from './errors.ts'
 export {

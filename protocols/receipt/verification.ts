@@ -2,6 +2,7 @@ import { createTensorDigest } from '../../models/tensor/index.ts'
 import { type Bundle, type BundleLabel, type BundleReceipt, decodeBundle } from './bundle.ts'
 import { DIGEST_PIECE_BYTES } from './constants.ts'
 import { ReceiptError } from './errors.ts'
+import { explainVerdict, verifyTraces, verifyVerdict } from './verdict.ts'
 
 /** What a bundle was found to be. Every check in it passed: a failed one throws. */
 export interface BundleReport {
@@ -45,17 +46,29 @@ export async function verifyBundle(
     await verifyOutputs(bundle, bundle.outputs, pause)
     checks.push('The outputs are the accepted ones.')
   }
-  const agreed = receipts.filter((entry) => entry.agreed)
-  verifyVerdict(bundle, agreed)
-  checks.push(`The verdict "${verdict.label}" claims no more than the receipts show.`)
+  verifyTraces(bundle)
+  if (bundle.traces.length > 0) {
+    checks.push(
+      `${bundle.traces.length} trace commitment(s) are signed by the providers of as many receipts, and of one exact run.`,
+    )
+  }
+  verifyVerdict(bundle)
+  checks.push(`The verdict "${verdict.label}" claims no more than the bundle shows.`)
+  const { shows, doesNotShow } = explainVerdict(bundle)
+  if (bundle.inputs === undefined)
+    doesNotShow.push('What the inputs were: the bundle holds only their digest.')
+  if (bundle.outputs === undefined)
+    doesNotShow.push('What the outputs were: the bundle holds only their digest.')
+  doesNotShow.push('When it happened: the times are what requester and providers say.')
   return {
     jobId: Buffer.from(job.commitment).toString('hex'),
     label: verdict.label,
-    agreed: agreed.map(({ provider }) => provider),
+    agreed: receipts.filter((entry) => entry.agreed).map(({ provider }) => provider),
     disagreed: receipts.filter((entry) => !entry.agreed).map(({ provider }) => provider),
     asked: verdict.asked,
     checks,
-    ...explain(bundle, agreed),
+    shows,
+    doesNotShow,
     bundle,
   }
 }
@@ -92,70 +105,16 @@ async function verifyOutputs(bundle: Bundle, outputs: Uint8Array, pause: () => P
   if (Buffer.compare(await digest(bundle.salt, outputs, pause), bundle.acceptedDigest) !== 0) {
     throw new ReceiptError('wrong-output', 'the outputs do not have the accepted digest')
   }
-  for (const { provider, receipt } of bundle.receipts) {
-    if (equals(receipt.outputDigest, bundle.acceptedDigest) && receipt.outputBytes !== outputs.byteLength) {
-      throw new ReceiptError(
-        'wrong-output',
-        `the receipt of ${provider} states another length of the outputs`,
-      )
-    }
-  }
-}
-
-function verifyVerdict(
-  { job, receipts, verdict, acceptedDigest }: Bundle,
-  agreed: readonly BundleReceipt[],
-): void {
-  const equal = receipts.filter(({ receipt }) => equals(receipt.outputDigest, acceptedDigest))
-  if (equal.length === 0) weak('no provider signed the accepted outputs')
-  for (const { provider, agreed } of equal) {
-    if (!agreed) weak(`${provider} signed the accepted outputs and is counted against them`)
-  }
-  if (job.job.lane === 'exact' && equal.length !== agreed.length) {
-    weak('in the exact lane only equal outputs agree')
-  }
-  if (receipts.length > verdict.asked) weak('more providers answered than were asked')
-  if (verdict.groups < 1 || verdict.groups > agreed.length) {
-    weak(`${agreed.length} providers cannot come from ${verdict.groups} address groups`)
-  }
-  const needed = verdict.label === 'replicated' ? Math.max(2, job.job.policy.quorum) : 1
-  if (agreed.length < needed) {
-    weak(`"${verdict.label}" needs ${needed} providers that agree; the bundle has ${agreed.length}`)
-  }
-}
-
-function explain(
-  bundle: Bundle,
-  agreed: readonly BundleReceipt[],
-): Pick<BundleReport, 'shows' | 'doesNotShow'> {
-  const { job, verdict, acceptedDigest } = bundle
-  const equal = agreed.filter(({ receipt }) => equals(receipt.outputDigest, acceptedDigest)).length
-  const within = agreed.length - equal
-  const shows = [
-    `${equal} provider(s) signed that model ${job.job.model} gave exactly the accepted outputs for this job.`,
+  const statements = [
+    ...bundle.receipts.map(({ provider, receipt }) => ({ who: `the receipt of ${provider}`, ...receipt })),
+    ...bundle.traces.map(({ provider, commitment }) => ({ who: `the trace of ${provider}`, ...commitment })),
+    ...(bundle.ownRun === undefined ? [] : [{ who: "the requester's own run", ...bundle.ownRun }]),
   ]
-  if (within > 0) {
-    shows.push(
-      `${within} more signed outputs of their own for this job, which the requester says lie within the tolerance ${job.job.tau}.`,
-    )
+  for (const { who, outputDigest, outputBytes } of statements) {
+    if (outputBytes === outputs.byteLength || Buffer.compare(outputDigest, bundle.acceptedDigest) !== 0)
+      continue
+    throw new ReceiptError('wrong-output', `${who} states another length of the outputs`)
   }
-  const doesNotShow = [
-    verdict.label === 'signed'
-      ? 'That the model ran: it is the word of whoever signed.'
-      : 'Anything, if the providers that agree are one person or act together. That they are not is what the requester says, unless you trust their keys.',
-    `That ${verdict.asked} were asked, and that those who agree come from ${verdict.groups} address group(s): the requester says so.`,
-  ]
-  if (within > 0)
-    doesNotShow.push('That the outputs that differ are within the tolerance: they are not in the bundle.')
-  if (agreed.some(({ provider }) => provider === job.job.requester)) {
-    doesNotShow.push('Independence: the requester is itself among those who agree.')
-  }
-  if (bundle.inputs === undefined)
-    doesNotShow.push('What the inputs were: the bundle holds only their digest.')
-  if (bundle.outputs === undefined)
-    doesNotShow.push('What the outputs were: the bundle holds only their digest.')
-  doesNotShow.push('When it happened: the times are what requester and providers say.')
-  return { shows, doesNotShow }
 }
 
 async function digest(
@@ -169,12 +128,4 @@ async function digest(
     hash.update(payload.subarray(at, at + DIGEST_PIECE_BYTES))
   }
   return hash.digest()
-}
-
-function equals(left: Uint8Array, right: Uint8Array): boolean {
-  return Buffer.compare(left, right) === 0
-}
-
-function weak(why: string): never {
-  throw new ReceiptError('weak-verdict', why)
 }

@@ -45,7 +45,7 @@ async function verify(file: string, options: VerifyOptions, terminal: Terminal):
 }
 
 function headline({ label, agreed, asked, bundle }: BundleReport): string {
-  const verdict = label === 'signed' ? 'signed' : `replicated ${agreed.length}/${asked}`
+  const verdict = label === 'replicated' ? `replicated ${agreed.length}/${asked}` : label
   return `${verdict}, model ${bundle.job.job.model}, requester ${bundle.job.job.requester}`
 }
 

@@ -1,16 +1,22 @@
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { sealEnvelope } from '../../protocols/envelope/index.ts'
+import { decodeEnvelope, sealEnvelope } from '../../protocols/envelope/index.ts'
 import {
+  isSameRun,
   type Job,
   openJob,
   openReceipt,
+  openTraceCommitment,
   type Receipt,
   ReceiptError,
   type ReceiptErrorCode,
+  receiptDigest,
   sealJob,
   sealReceipt,
+  sealTraceCommitment,
+  type TraceCommitment,
   verifyReceipt,
 } from '../../protocols/receipt/index.ts'
 import { MODEL, testJob, testReceipt, testTerms } from '../fixtures/jobs.ts'
@@ -27,6 +33,17 @@ const POLICY = testTerms(INPUTS).policy
 const expected = {
   jobCommitment: job.commitment,
   provider: provider.peerId,
+  outputDigest: receipt.outputDigest,
+  outputBytes: receipt.outputBytes,
+}
+
+const commitment: TraceCommitment = {
+  receiptDigest: receiptDigest(sealReceipt(provider, receipt)),
+  jobCommitment: job.commitment,
+  planRoot: new Uint8Array(32).fill(1),
+  laneId: '1.30.0+wasm.0123456789abcdef+trace.1',
+  leafCount: 17,
+  traceRoot: new Uint8Array(32).fill(2),
   outputDigest: receipt.outputDigest,
   outputBytes: receipt.outputBytes,
 }
@@ -249,6 +266,79 @@ test('rejects a receipt with a flipped bit', () => {
     () => verifyReceipt(changed(sealed, sealed.byteLength - 1, 1), expected),
     isCode('bad-signature'),
   )
+})
+
+test('a trace commitment has the bytes that its vector says, and opens as what was sealed', () => {
+  const sealed = sealTraceCommitment(provider, commitment)
+  assert.is(Buffer.from(sealed).toString('hex'), readVector('trace-commitment').hex)
+  const opened = openTraceCommitment(sealed)
+  assert.is(opened.provider, provider.peerId)
+  assert.equal(plain(opened.commitment), plain(commitment))
+})
+
+test('refuses a trace commitment in which any byte was changed, cut or added', () => {
+  const sealed = sealTraceCommitment(provider, commitment)
+  for (let at = 0; at < sealed.byteLength; at++) {
+    assert.throws(() => openTraceCommitment(changed(sealed, at, 0x01)), isReceiptError, `byte ${at}`)
+    assert.throws(() => openTraceCommitment(sealed.subarray(0, at)), isReceiptError, `${at} bytes`)
+  }
+  assert.throws(() => openTraceCommitment(Buffer.concat([sealed, Buffer.of(0)])), isReceiptError)
+})
+
+test('refuses trace commitments outside their limits', () => {
+  const cases: Partial<TraceCommitment>[] = [
+    { receiptDigest: new Uint8Array(31) },
+    { jobCommitment: new Uint8Array(33) },
+    { planRoot: new Uint8Array(0) },
+    { laneId: '' },
+    { laneId: 'x'.repeat(65) },
+    { leafCount: 65_537 },
+    { leafCount: -1 },
+    { traceRoot: new Uint8Array(0) },
+    { outputDigest: new Uint8Array(64) },
+    { outputBytes: 0 },
+    { outputBytes: 64 * 1024 * 1024 + 1 },
+  ]
+  for (const change of cases) {
+    const seal = () => sealTraceCommitment(provider, { ...commitment, ...change })
+    assert.throws(seal, isCode('malformed'), JSON.stringify(change))
+  }
+  sealTraceCommitment(provider, { ...commitment, leafCount: 0 })
+  sealTraceCommitment(provider, { ...commitment, leafCount: 65_536, laneId: 'x'.repeat(64) })
+})
+
+test('a signature under a receipt or a job is none under a trace commitment', () => {
+  const { payload } = decodeEnvelope(sealTraceCommitment(provider, commitment))
+  const type = new TextEncoder().encode('/verimesh/trace/1')
+  const forged = sealEnvelope(provider, 'verimesh/receipt/1', type, payload)
+  assert.throws(() => openTraceCommitment(forged), isCode('bad-signature'))
+  assert.throws(() => openTraceCommitment(sealReceipt(provider, receipt)), isCode('malformed'))
+  assert.throws(() => openReceipt(sealTraceCommitment(provider, commitment)), isCode('malformed'))
+})
+
+test('the digest of a receipt is of what was signed, and only of receipts', () => {
+  const sealed = sealReceipt(provider, receipt)
+  const { payload } = decodeEnvelope(sealed)
+  const expected = createHash('sha256').update(payload).digest('hex')
+  assert.is(Buffer.from(receiptDigest(sealed)).toString('hex'), expected)
+  const other = sealReceipt(provider, { ...receipt, finishedAtMs: receipt.finishedAtMs + 1 })
+  assert.is.not(Buffer.from(receiptDigest(other)).toString('hex'), expected)
+  assert.throws(() => receiptDigest(job.envelope), isCode('malformed'))
+})
+
+test('two runs are the same only where all that is said of them is', () => {
+  assert.ok(isSameRun(commitment, { ...commitment, planRoot: new Uint8Array(32).fill(1) }))
+  const cases: Partial<TraceCommitment>[] = [
+    { planRoot: new Uint8Array(32) },
+    { laneId: 'other' },
+    { leafCount: 18 },
+    { traceRoot: new Uint8Array(32) },
+    { outputDigest: new Uint8Array(32) },
+    { outputBytes: 1 },
+  ]
+  for (const change of cases) {
+    assert.not(isSameRun(commitment, { ...commitment, ...change }), JSON.stringify(change))
+  }
 })
 
 test.run()
