@@ -15,6 +15,7 @@ import {
   MANIFEST_FILE,
   type Manifest,
   type ManifestFile,
+  type PlanRoot,
   type Signature,
   type TaskManifest,
   type ValueSignature,
@@ -78,7 +79,11 @@ function readManifest(value: unknown): Manifest {
   if (!files.some(({ path }) => path === model))
     malformed(`"model" names "${model}", which is not among "files"`)
   const signature = readSignature(fields.required('signature'))
+  const plan = readPlan(fields.optional('plan'))
   const lanes = readLanes(fields.required('lanes'))
+  if (lanes.includes('exact') !== (plan !== undefined)) {
+    malformed('"lanes" must hold "exact" exactly where there is a "plan"')
+  }
   const tolerance = readTolerance(fields.required('tolerance'))
   const batching = readBatching(fields.required('batching'))
   const task = readTask(fields.optional('task'), files)
@@ -91,6 +96,7 @@ function readManifest(value: unknown): Manifest {
     files,
     signature,
     lanes,
+    ...(plan === undefined ? {} : { plan }),
     tolerance,
     batching,
     ...(task === undefined ? {} : { task }),
@@ -187,6 +193,17 @@ function readLanes(value: unknown): Lane[] {
     malformed(`"lanes" must be distinct, at least one, in the order ${LANES.join(', ')}`)
   }
   return lanes
+}
+
+function readPlan(value: unknown): PlanRoot | undefined {
+  if (value === undefined) return undefined
+  const fields = readFields(value, 'plan')
+  const version = fields.required('version')
+  if (version !== 1) malformed('"plan.version" must be 1; this version of Verimesh knows no other')
+  const root = readText(fields.required('root'), 'plan.root', 64)
+  if (!/^[0-9a-f]{64}$/.test(root)) malformed('"plan.root" must be 64 lowercase hex digits')
+  fields.end()
+  return { version, root }
 }
 
 function readTolerance(value: unknown): Manifest['tolerance'] {

@@ -6,6 +6,7 @@ export {
   MANIFEST_FILE,
   type Manifest,
   type ManifestFile,
+  type PlanRoot,
   type Signature,
   type TaskManifest,
   type ValueSignature,

@@ -19,7 +19,10 @@ export interface Manifest {
   /** Every file of the directory except the manifest itself, sorted by path. */
   readonly files: readonly ManifestFile[]
   readonly signature: Signature
+  /** Has `exact` exactly where there is a `plan`. */
   readonly lanes: readonly Lane[]
+  /** What the exact lane executes; follows from the model's bytes. Left out for a model that it cannot execute. */
+  readonly plan?: PlanRoot
   readonly tolerance: { readonly tau: number }
   /** Whether rows along the first dimension of all inputs and outputs are independent and may be run together. */
   readonly batching: { readonly independent: boolean }
@@ -31,6 +34,13 @@ export interface ManifestFile {
   readonly bytes: number
   /** Lowercase hex. */
   readonly sha256: string
+}
+
+export interface PlanRoot {
+  /** Of the rules by which a plan is derived and encoded. */
+  readonly version: 1
+  /** Root of the plan (`models/plan`), lowercase hex. */
+  readonly root: string
 }
 
 export interface Signature {

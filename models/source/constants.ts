@@ -14,5 +14,7 @@ export const NPM_OUTPUT_BYTES_MAX = 32 * 1024 * 1024
 export const TAU_DEFAULT = 5e-5
 /** The same for float16 outputs, of which two neighbours differ by up to 1e-3 of their value. */
 export const TAU_FLOAT16 = 2e-3
+/** External data of one model that the exact lane takes: what its engine, which counts with 32 bits, has room for. */
+export const EXACT_EXTERNAL_BYTES_MAX = 2 ** 31 - 1
 /** Bytes read at a time when files are copied and hashed: large enough that calls cost nothing, far below a chunk. */
 export const COPY_BYTES = 1024 * 1024

@@ -3,6 +3,7 @@ import {
   type Manifest,
   ManifestError,
   type ManifestFile,
+  type PlanRoot,
   type Signature,
   type TaskManifest,
   type ValueSignature,
@@ -20,11 +21,15 @@ export interface Declared {
   readonly task?: TaskManifest
 }
 
-/** The manifest of a model that came without one. Throws `unsupported-model` where it would be none. */
+/**
+ * The manifest of a model that came without one; without a plan for the native lane alone. Throws `unsupported-model` where
+ * it would be none.
+ */
 export function deriveManifest(
   model: string,
   files: readonly ManifestFile[],
   signature: Signature,
+  plan: PlanRoot | undefined,
   declared: Declared,
 ): Manifest {
   const { name, license, tau = defaultTau(signature), independent = false, task } = declared
@@ -35,7 +40,8 @@ export function deriveManifest(
     model,
     files,
     signature,
-    lanes: ['native'],
+    lanes: plan === undefined ? ['native'] : ['native', 'exact'],
+    ...(plan === undefined ? {} : { plan }),
     tolerance: { tau },
     batching: { independent },
     ...(task === undefined ? {} : { task }),
@@ -51,11 +57,15 @@ export function deriveManifest(
   return manifest
 }
 
-/** Checks a manifest that came with the files. Throws `manifest-mismatch`, showing expected and given. */
+/**
+ * Checks a manifest that came with the files; `plan` is what follows from them where the manifest states one. Throws
+ * `manifest-mismatch`, showing expected and given.
+ */
 export function verifyManifest(
   manifest: Manifest,
   files: readonly ManifestFile[],
   signature: Signature,
+  plan: PlanRoot | undefined,
 ): Manifest {
   const given = new Map(files.map((file) => [file.path, file]))
   for (const { path, bytes, sha256 } of manifest.files) {
@@ -70,6 +80,9 @@ export function verifyManifest(
         `the model's ${side} are ${JSON.stringify(signature[side])}, the manifest says ${JSON.stringify(manifest.signature[side])}`,
       )
     }
+  }
+  if (manifest.plan?.root !== plan?.root) {
+    mismatch(`the plan's root is ${plan?.root}, the manifest says ${manifest.plan?.root}`)
   }
   return manifest
 }

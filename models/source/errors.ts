@@ -1,3 +1,5 @@
+import { GraphError } from '../graph/index.ts'
+
 export type SourceErrorCode =
   /** What was given is neither a path that exists nor `npm:PACKAGE@VERSION#PATH`. */
   | 'bad-source'
@@ -15,6 +17,8 @@ export type SourceErrorCode =
   | 'corrupt-model'
   /** Inputs or outputs that Verimesh cannot carry. */
   | 'unsupported-model'
+  /** A model that the exact lane does not execute, and that was not asked to be added without it. */
+  | 'unsupported-operator'
   | 'too-large'
   /** npm could not be run, or did not find or fetch the package. */
   | 'npm-failed'
@@ -61,5 +65,20 @@ export function asSourceError(cause: unknown, where: string): unknown {
       )
     default:
       return cause
+  }
+}
+
+/** Runs `act`; what it says of a graph becomes a SourceError. */
+export function graphFault<T>(act: () => T): T {
+  try {
+    return act()
+  } catch (cause) {
+    if (!(cause instanceof GraphError)) throw cause
+    const { code } = cause
+    throw new SourceError(
+      code === 'corrupt-model' || code === 'unsupported-operator' ? code : 'unsupported-model',
+      cause.message,
+      { cause },
+    )
   }
 }

@@ -15,6 +15,11 @@ export interface ImportOptions {
   readonly packageCache?: string
   /** What to call the model on this machine. It never enters the manifest, so the address does not depend on it. */
   readonly name?: string
+  /**
+   * Takes a model that the exact lane does not execute for the native lane alone, instead of refusing it. Of others it changes
+   * nothing: the address depends on the source alone.
+   */
+  readonly nativeOnly?: boolean
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: ImportProgress) => void
 }

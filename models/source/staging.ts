@@ -5,7 +5,6 @@ import { dirname, join } from 'node:path'
 import { addressDirectory, DIRECTORY_BLOCKS_BYTES_MAX } from '../address/index.ts'
 import {
   externalDataExtents,
-  GraphError,
   MODEL_BYTES_MAX,
   modelSignature,
   type OnnxModel,
@@ -20,9 +19,10 @@ import {
 } from '../manifest/index.ts'
 import { COPY_BYTES } from './constants.ts'
 import { type Declared, deriveManifest, verifyManifest } from './derivation.ts'
-import { asSourceError, SourceError } from './errors.ts'
+import { asSourceError, graphFault, SourceError } from './errors.ts'
 import { externalPath } from './external-path.ts'
 import type { ImportedModel, ImportOptions } from './import.ts'
+import { derivePlanRoot, planRoot } from './plan-root.ts'
 import type { Selection } from './selection.ts'
 
 /**
@@ -81,8 +81,20 @@ async function stageInto(
   const signature = graphFault(() => modelSignature(model))
   const manifest =
     selection.manifest === undefined
-      ? deriveManifest(selection.model, files, signature, declared)
-      : verifyManifest(selection.manifest, files, signature)
+      ? deriveManifest(
+          selection.model,
+          files,
+          signature,
+          await derivePlanRoot(directory, selection.model, model, options),
+          declared,
+        )
+      : verifyManifest(
+          selection.manifest,
+          files,
+          signature,
+          // A publisher may leave the exact lane out.
+          selection.manifest.plan && (await planRoot(directory, selection.model, model)),
+        )
   await writeDurably(join(directory, MANIFEST_FILE), (file) => file.writeFile(encodeManifest(manifest)))
   const { cid, directories } = await addressDirectory(
     stagedFiles(directory, manifest, options),
@@ -216,20 +228,5 @@ async function writeDurably(path: string, write: (file: FileHandle) => Promise<v
     await file.sync()
   } finally {
     await file.close()
-  }
-}
-
-function graphFault<T>(act: () => T): T {
-  try {
-    return act()
-  } catch (cause) {
-    if (!(cause instanceof GraphError)) throw cause
-    throw new SourceError(
-      cause.code === 'corrupt-model' ? 'corrupt-model' : 'unsupported-model',
-      cause.message,
-      {
-        cause,
-      },
-    )
   }
 }

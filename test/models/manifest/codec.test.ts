@@ -110,6 +110,31 @@ test('has the golden bytes and comes back', () => {
   assert.equal(decodeManifest(Buffer.from(GOLDEN)), MANIFEST)
 })
 
+test('states a plan exactly where there is an exact lane', () => {
+  const plan = { version: 1, root: SHA256 } as const
+  const manifest: Manifest = { ...MANIFEST, lanes: ['native', 'exact'], plan }
+  const golden = GOLDEN.replace('"lanes": [\n    "native"', '"lanes": [\n    "native",\n    "exact"').replace(
+    '  "signature"',
+    `  "plan": {\n    "root": "${SHA256}",\n    "version": 1\n  },\n  "signature"`,
+  )
+  assert.is(Buffer.from(encodeManifest(manifest)).toString(), golden)
+  assert.equal(decodeManifest(Buffer.from(golden)), manifest)
+  assert.equal(decodeManifest(encodeManifest({ ...manifest, lanes: ['exact'] })).lanes, ['exact'])
+  const { plan: _plan, ...planless } = manifest
+  const wrong: Record<string, unknown> = {
+    'an exact lane without a plan': planless,
+    'a plan without an exact lane': { ...manifest, lanes: ['native'] },
+    'a plan of another version': { ...manifest, plan: { ...plan, version: 2 } },
+    'a root in upper case': { ...manifest, plan: { ...plan, root: SHA256.toUpperCase() } },
+    'a root cut short': { ...manifest, plan: { ...plan, root: SHA256.slice(1) } },
+    'a plan with more in it': { ...manifest, plan: { ...plan, steps: 3 } },
+    'a plan without a root': { ...manifest, plan: { version: 1 } },
+  }
+  for (const [what, draft] of Object.entries(wrong)) {
+    refuses(() => encodeManifest(draft as Manifest), 'malformed-manifest', what)
+  }
+})
+
 test('leaves out what is undefined', () => {
   const { license: _license, task: _task, ...rest } = MANIFEST
   const sparse = { ...rest, license: undefined, task: undefined } as unknown as Manifest

@@ -3,9 +3,18 @@ import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { prepareExactModel, readModel } from '../../../models/graph/index.ts'
 import { encodeManifest, MANIFEST_FILE } from '../../../models/manifest/index.ts'
 import { discardImport, importSource, parseSource, SourceError } from '../../../models/source/index.ts'
+import { buildModel } from '../../fixtures/onnx-builder.ts'
 import { externalModel, inScratch, rejects, TINY, write } from './scene.ts'
+
+const RANDOM = buildModel({
+  inputs: [{ name: 'x', dtype: 'float32', dims: ['batch', 2] }],
+  outputs: [{ name: 'y', dtype: 'float32', dims: ['batch', 2] }],
+  nodes: [{ operator: 'RandomUniformLike', name: 'dice', inputs: ['x'], outputs: ['y'] }],
+  initializers: [],
+})
 
 test('imports a lone .onnx file, without what lies beside it', () =>
   inScratch(async (scratch) => {
@@ -27,8 +36,15 @@ test('imports a lone .onnx file, without what lies beside it', () =>
         batching: manifest.batching,
         task: manifest.task,
       },
-      { lanes: ['native'], tolerance: { tau: 5e-5 }, batching: { independent: false }, task: undefined },
+      {
+        lanes: ['native', 'exact'],
+        tolerance: { tau: 5e-5 },
+        batching: { independent: false },
+        task: undefined,
+      },
     )
+    const { plan } = prepareExactModel(readModel(TINY), new Map())
+    assert.equal(manifest.plan, { version: 1, root: Buffer.from(plan.root).toString('hex') })
     await discardImport(imported)
     assert.equal(await readdir(work(scratch).workDirectory), [])
   }))
@@ -42,6 +58,66 @@ test('the same source has the same address, whatever this machine calls it', () 
     const renamed = await importSource(join(scratch, 'b'), { ...work(scratch), name: 'mine' })
     assert.is(renamed.name, 'mine')
     assert.is(renamed.cid, first.cid)
+  }))
+
+test('refuses a model that the exact lane cannot run, and takes it for the native lane alone where told to', () =>
+  inScratch(async (scratch) => {
+    await write(scratch, { 'random.onnx': RANDOM, 'tiny.onnx': TINY })
+    const { workDirectory } = work(scratch)
+    const random = join(scratch, 'random.onnx')
+    const error = await rejects(importSource(random, work(scratch)), 'unsupported-operator', workDirectory)
+    assert.match(error.message, /RandomUniformLike \(version 17\) at node "dice".*random.*--native-only/)
+    const admitted = await importSource(random, { ...work(scratch), nativeOnly: true })
+    assert.equal(admitted.manifest.lanes, ['native'])
+    assert.is(admitted.manifest.plan, undefined)
+
+    const tiny = join(scratch, 'tiny.onnx')
+    const [plain, told] = [
+      await importSource(tiny, work(scratch)),
+      await importSource(tiny, { ...work(scratch), nativeOnly: true }),
+    ]
+    assert.is(told.cid, plain.cid)
+  }))
+
+test('verifies the plan that a manifest states, and lets a publisher leave the exact lane out', () =>
+  inScratch(async (scratch) => {
+    await write(scratch, { 'm/tiny.onnx': TINY, 'r/random.onnx': RANDOM })
+    const { workDirectory } = work(scratch)
+    const derive = async (folder: string) => {
+      const imported = await importSource(join(scratch, folder), { ...work(scratch), nativeOnly: true })
+      await discardImport(imported)
+      return imported.manifest
+    }
+    const tiny = await derive('m')
+    const { plan, ...rest } = tiny
+    const root = `${plan!.root.startsWith('0') ? '1' : '0'}${plan!.root.slice(1)}`
+    await write(join(scratch, 'm'), {
+      [MANIFEST_FILE]: encodeManifest({ ...tiny, plan: { version: 1, root } }),
+    })
+    await rejects(importSource(join(scratch, 'm'), work(scratch)), 'manifest-mismatch', workDirectory)
+    await write(join(scratch, 'm'), { [MANIFEST_FILE]: encodeManifest({ ...rest, lanes: ['native'] }) })
+    const native = await importSource(join(scratch, 'm'), work(scratch))
+    assert.equal(native.manifest.lanes, ['native'])
+    await discardImport(native)
+
+    const random = await derive('r')
+    const lie = encodeManifest({ ...random, lanes: ['native', 'exact'], plan: plan! })
+    await write(join(scratch, 'r'), { [MANIFEST_FILE]: lie })
+    const told = { ...work(scratch), nativeOnly: true }
+    await rejects(importSource(join(scratch, 'r'), told), 'unsupported-operator', workDirectory)
+  }))
+
+test('a constant in external data is part of the plan', () =>
+  inScratch(async (scratch) => {
+    const roots: (string | undefined)[] = []
+    for (const byte of [0, 1]) {
+      const weights = new Uint8Array(16)
+      weights[7] = byte
+      await write(scratch, { 'm.onnx': externalModel('w.bin'), 'w.bin': weights })
+      roots.push((await importSource(join(scratch, 'm.onnx'), work(scratch))).manifest.plan?.root)
+    }
+    assert.match(roots[0]!, /^[0-9a-f]{64}$/)
+    assert.is.not(roots[0], roots[1])
   }))
 
 test('takes external data along, wherever below the model it lies', () =>
