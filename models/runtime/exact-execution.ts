@@ -42,8 +42,18 @@ export function createExactExecutor<V>(
 
   /** None where the observer ended it. */
   function run(inputs: readonly Tensor[], observer: Observer<V> = {}): Tensor[] {
-    const outputs = interpret(write(inputs), observer) ?? []
+    const outputs = execute(write(inputs), observer) ?? []
     return outputs.map((value, index) => ({ name: plan.outputs[index]!.name, ...value }))
+  }
+
+  /** Operands that an operator cannot have are the model's own doing here, not the requester's. */
+  function execute(inputs: readonly V[], observer: Observer<V>): ReturnType<typeof interpret> {
+    try {
+      return interpret(inputs, observer)
+    } catch (error) {
+      if (!(error instanceof RuntimeError) || error.code !== 'input-mismatch') throw error
+      throw new RuntimeError('run-failed', error.message, { cause: error })
+    }
   }
 
   /** In the plan's order. */

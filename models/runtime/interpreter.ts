@@ -3,6 +3,7 @@
  * every leaf in the order of `models/trace`. Knows values only through a machine that holds them.
  */
 import type { Block, IfStep, LoopStep, OperatorStep, Plan, Source, Step } from '../plan/index.ts'
+import { PAYLOAD_BYTES_MAX } from '../tensor/index.ts'
 import {
   canonicalValue,
   digestValue,
@@ -125,11 +126,14 @@ function createRun<V>(
   function main(inputs: readonly V[]): readonly Value[] {
     for (const [index, held] of inputs.map((input) => hold(input)).entries()) bind(root, `i${index}`, held)
     runBlock(0, root, [])
-    return plan.outputs.map(({ name, source }) => {
+    const outputs = plan.outputs.map(({ name, source }) => {
       const output = resolve(source, root)
       if (output === undefined) throw new RuntimeError('run-failed', `the output "${name}" is left out`)
-      return valueAt(output)
+      return output
     })
+    const bytes = outputs.reduce((sum, output) => sum + (isHeld(output) ? output.bytes : 0), 0)
+    if (bytes > PAYLOAD_BYTES_MAX) throw new RuntimeError('run-failed', `the outputs have ${bytes} bytes`)
+    return outputs.map(valueAt)
   }
 
   /** Runs the steps of a block; what they gave and is still needed stays in `scope`. */

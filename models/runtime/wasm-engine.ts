@@ -132,8 +132,9 @@ function start(ort: Ort, memory: WasmMemory, starvation: { isStarved: boolean })
     try {
       result = work()
     } catch (error) {
+      if (error instanceof RuntimeError && (error.code === 'out-of-memory' || !starvation.isStarved))
+        throw error
       if (starvation.isStarved) throw outOfMemory(what, error)
-      if (error instanceof RuntimeError) throw error
       isBroken = true
       throw new RuntimeError('crashed', `the engine broke while ${what}: ${String(error)}`, { cause: error })
     }
@@ -152,6 +153,7 @@ function start(ort: Ort, memory: WasmMemory, starvation: { isStarved: boolean })
     if (isRefusal(code, message)) {
       return new RuntimeError('run-failed', `the engine refused while ${what}: ${message}`)
     }
+    // In doubt it was that, and then nothing that follows can be believed.
     starvation.isStarved = true
     return outOfMemory(what, message)
   }
@@ -302,7 +304,7 @@ function start(ort: Ort, memory: WasmMemory, starvation: { isStarved: boolean })
  * codes; a failure that might be one is none of the operands' fault.
  */
 export function isRefusal(code: number, message: string): boolean {
-  if (/alloc|memory|exhaust|too large|overflow/i.test(message)) return false
+  if (/alloc|memory|exhaust|too large|overflow|null/i.test(message)) return false
   if (code === CODE_INVALID_ARGUMENT || code === CODE_NOT_IMPLEMENTED || code === CODE_INVALID_GRAPH)
     return true
   // A condition that the engine states and found unmet, or a type that the operator does not have.

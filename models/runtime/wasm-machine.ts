@@ -1,5 +1,5 @@
 /** The machine of the exact lane: each operator a model of its own in the WASM engine, kept for the next run where it pays. */
-import type { ExactModel } from '../graph/index.ts'
+import { type ExactModel, verifyOperandTypes } from '../graph/index.ts'
 import type { OperatorStep } from '../plan/index.ts'
 import { canonicalValue, digestValue, type Value } from '../trace/index.ts'
 import { SESSIONS_BYTES_MAX, SESSIONS_MAX } from './constants.ts'
@@ -36,6 +36,7 @@ export function createWasmMachine(
       let operator = kept.get(step)
       if (operator?.dtypes !== dtypes) {
         if (operator !== undefined) forget(step, operator)
+        verifyTypes(step, operands)
         const made = model.operatorModel(
           step,
           operands.map((operand) => operand?.dtype),
@@ -104,6 +105,18 @@ export function createWasmMachine(
     const given: Value = { dtype: value.dtype, dims: value.dims, data }
     const canonical = canonicalValue(given)
     if (canonical !== given) data.set(canonical.data)
+  }
+}
+
+/** Throws RuntimeError `input-mismatch`, on every machine or on none, for types that the operator is not listed for. */
+function verifyTypes(step: OperatorStep, operands: readonly (WasmValue | undefined)[]): void {
+  try {
+    verifyOperandTypes(
+      step,
+      operands.map((operand) => operand?.dtype),
+    )
+  } catch (cause) {
+    throw new RuntimeError('input-mismatch', (cause as Error).message, { cause })
   }
 }
 
