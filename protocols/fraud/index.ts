@@ -1,3 +1,4 @@
+export { FraudError, type FraudErrorCode, type FraudInvalidCode, type FraudUndecidedCode } from './errors.ts'
 export {
   createProofServer,
   fetchFraudProof,
@@ -16,3 +17,30 @@ export {
   type FraudNotice,
   isAccusablePeerId,
 } from './notice.ts'
+export {
+  decodeFraudProof,
+  encodeFraudProof,
+  type FraudProof,
+  fraudProofId,
+  type ProvenLeaf,
+  type SaltedPayload,
+  type TraceStatements,
+} from './proof.ts'
+export {
+  type Accused,
+  type ProvenFraud,
+  proveEquivocation,
+  proveExecution,
+  proveOperand,
+  proveOutput,
+  proveReceipt,
+  proveShape,
+  proveWiring,
+} from './prove.ts'
+export {
+  type FraudVerdict,
+  type FraudVerifier,
+  type ValidFraud,
+  type VerifiableModel,
+  verifyFraudProof,
+} from './verification.ts'
