@@ -1,26 +1,24 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { ValueSignature } from '../../models/manifest/index.ts'
 import { openModelStore } from '../../models/store/index.ts'
 import {
-  decodeNpy,
   ELEMENT_BYTES,
   encodeNpy,
   type JsonElement,
   type Tensor,
-  tensorFromJson,
   tensorToJson,
 } from '../../models/tensor/index.ts'
-import type { JobResult } from '../node/index.ts'
+import type { ClosedJob, JobResult } from '../node/index.ts'
 import { CommandError } from './failure.ts'
+import { readInputs } from './inputs.ts'
 import { resolveModel } from './model-address.ts'
-import { type AskOptions, askOptions, collect } from './options.ts'
+import { type AskOptions, askOptions, collect, termsOf } from './options.ts'
 import { fileName } from './receipt.ts'
 import { noteUnreachable, openSession } from './session.ts'
 import { table } from './table.ts'
 import type { Terminal } from './terminal.ts'
-import { showProgress, verdictLine } from './verdict.ts'
+import { disputeLine, showProgress, verdictLine } from './verdict.ts'
 
 interface InferOptions extends AskOptions {
   readonly input: readonly string[]
@@ -68,18 +66,16 @@ async function infer(text: string, options: InferOptions, terminal: Terminal): P
     const result = await session.submit({
       model,
       inputs,
-      replicas: options.replicas,
-      timeoutMs: options.timeout * 1000,
-      bundleDirectory: join(options.data, 'receipts'),
-      digestsOnly: options.digestsOnly,
+      ...termsOf(options),
       onProgress: showProgress(terminal),
     })
     const closed = await result.closed
     terminal.progress('')
     if (closed.bundleError !== undefined) terminal.note(`warning: ${closed.bundleError.message}`)
     const final = { ...result, verdict: closed.verdict }
+    if (!options.json) for (const dispute of closed.disputes) terminal.note(disputeLine(dispute))
     if (options.out === '-') await writeOnly(result.outputs)
-    else await show(final, closed.bundle, options, terminal)
+    else await show(final, closed, options, terminal)
   } finally {
     noteUnreachable(session, terminal)
     await session.close()
@@ -88,7 +84,7 @@ async function infer(text: string, options: InferOptions, terminal: Terminal): P
 
 async function show(
   result: JobResult,
-  bundle: string | undefined,
+  { bundle, disputes }: Pick<ClosedJob, 'bundle' | 'disputes'>,
   options: InferOptions,
   terminal: Terminal,
 ): Promise<void> {
@@ -105,7 +101,7 @@ async function show(
         },
       ]),
     )
-    return terminal.printJson({ jobId, model, verdict, elapsedMs, outputs, files, receipt: bundle })
+    return terminal.printJson({ jobId, model, verdict, elapsedMs, disputes, outputs, files, receipt: bundle })
   }
   const rows = result.outputs.map((tensor) => [
     tensor.name,
@@ -127,48 +123,6 @@ function sample({ name, dtype, data }: Tensor): string {
     typeof value === 'number' ? Number(value.toPrecision(6)) : value,
   )
   return `${shown.join(', ')}${count > head ? `, ... ${count} in all` : ''}`
-}
-
-async function readInputs(
-  given: readonly string[],
-  signature: readonly ValueSignature[],
-  model: string,
-): Promise<Tensor[]> {
-  if (given.length === 0) {
-    const wanted = signature.map(
-      ({ name, dtype, dims }) => `--input ${name}=FILE.npy  (${dtype}[${dims.join(', ')}])`,
-    )
-    throw new CommandError('usage', `${model} needs its inputs:\n  ${wanted.join('\n  ')}`)
-  }
-  return Promise.all(given.map((text) => readInput(text, signature)))
-}
-
-async function readInput(text: string, signature: readonly ValueSignature[]): Promise<Tensor> {
-  const at = text.indexOf('=')
-  if (at < 1)
-    throw new CommandError('usage', `--input takes NAME=FILE.npy, NAME=FILE.json or NAME=JSON; got "${text}"`)
-  const name = text.slice(0, at)
-  const value = text.slice(at + 1)
-  const expected = signature.find((input) => input.name === name)
-  if (expected === undefined) {
-    const names = signature.map((input) => input.name).join(', ')
-    throw new CommandError('usage', `the model has no input "${name}"; it has: ${names}`)
-  }
-  try {
-    if (/\.(npz|png|jpe?g|txt|pt|bin)$/.test(value)) {
-      throw new TypeError('it must be an .npy file with one array, a .json file, or JSON itself')
-    }
-    if (value.endsWith('.npy')) return decodeNpy(name, await readFile(value))
-    const json =
-      /^[[{\-\d"tf]/.test(value) && !value.endsWith('.json') ? value : await readFile(value, 'utf8')
-    return tensorFromJson(name, JSON.parse(json), expected.dtype, expected.dims)
-  } catch (cause) {
-    throw new CommandError(
-      'unreadable-input',
-      `the input "${name}" cannot be read from ${value.slice(0, 80)}`,
-      { cause },
-    )
-  }
 }
 
 async function writeOutputs(outputs: readonly Tensor[], directory: string): Promise<string[]> {

@@ -2,11 +2,13 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { isAddress } from '../../models/address/index.ts'
+import { type Calibration, CalibrationError } from '../../models/calibration/index.ts'
 import { CATALOGUE, catalogueEntry, importCatalogueEntry } from '../../models/catalogue/index.ts'
 import { encodeManifest, type Manifest, type ValueSignature } from '../../models/manifest/index.ts'
 import { type ImportOptions, importSource } from '../../models/source/index.ts'
 import { type ModelStore, openModelStore, type StoredModel, StoreError } from '../../models/store/index.ts'
 import { printable } from '../node/index.ts'
+import { addCalibrateCommand, calibrateModel, describeCalibration } from './calibrate.ts'
 import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
 import { type CommonOptions, collect, dataOption } from './options.ts'
@@ -25,9 +27,12 @@ export function addModelsCommands(program: Command, terminal: Terminal, dataDire
     .description('import a model; its address is the same on every machine')
     .option('--name <name>', 'what to call it on this machine')
     .option('--data <dir>', 'where models lie', dataDirectory)
+    .option('--no-calibrate', 'do not measure the model on this machine; models calibrate does it later')
+    .option('--native-only', 'take a model without an exact lane, whose disputes nobody can settle', false)
     .option('--json', 'print one JSON array', false)
     .addHelpText('after', ADD_HELP)
-    .action((source: string, options: CommonOptions & { name?: string }) => add(source, options, terminal))
+    .action((source: string, options: AddOptions) => add(source, options, terminal))
+  addCalibrateCommand(models, terminal, dataDirectory)
   models
     .command('list')
     .description('the models of this machine, and those known by name')
@@ -65,6 +70,12 @@ interface InspectOptions extends CommonOptions {
   readonly manifest: boolean
 }
 
+interface AddOptions extends CommonOptions {
+  readonly name?: string
+  readonly calibrate: boolean
+  readonly nativeOnly: boolean
+}
+
 const ADD_HELP = `
 Examples:
   verimesh models add ocr
@@ -77,12 +88,13 @@ A directory may hold a verimesh.json of its own, which must match its files.
 /** Imports a model into the store, or finds it there. The model asked for is the last of what is returned. */
 export async function addModel(
   source: string,
-  context: { store: ModelStore; data: string; terminal: Terminal; name?: string },
+  context: { store: ModelStore; data: string; terminal: Terminal; name?: string; nativeOnly?: boolean },
 ): Promise<StoredModel[]> {
-  const { store, data, terminal, name } = context
+  const { store, data, terminal, name, nativeOnly = false } = context
   const options: ImportOptions = {
     workDirectory: store.workDirectory,
     packageCache: join(data, 'packages'),
+    nativeOnly,
     ...(name === undefined ? {} : { name }),
     onProgress: ({ step, path }) => terminal.progress(`${STEPS[step]} ${path} ...`),
   }
@@ -168,11 +180,7 @@ export async function findOrAddModel(
 
 const STEPS = { fetch: 'fetching', copy: 'copying', address: 'computing the address of' } as const
 
-async function add(
-  source: string,
-  options: CommonOptions & { name?: string },
-  terminal: Terminal,
-): Promise<void> {
+async function add(source: string, options: AddOptions, terminal: Terminal): Promise<void> {
   const store = await openModelStore(options.data)
   const { name } = options
   const before = name === undefined ? undefined : verifyName(name, source, store)
@@ -180,19 +188,49 @@ async function add(
     store,
     data: options.data,
     terminal,
+    nativeOnly: options.nativeOnly,
     ...(name === undefined ? {} : { name }),
   })
+  const measured = await measure(added, options, terminal)
   if (options.json) {
     terminal.printJson(
-      added.map((model) => ({ name: model.name, cid: model.cid, directory: model.directory })),
+      added.map((model, at) => ({
+        name: model.name,
+        cid: model.cid,
+        directory: model.directory,
+        ...(measured[at] === undefined ? {} : { calibration: measured[at] }),
+      })),
     )
     return
   }
-  for (const model of added) terminal.print(`${model.name}  ${model.cid}`)
+  for (const [at, model] of added.entries()) {
+    terminal.print(`${model.name}  ${model.cid}`)
+    const found = measured[at]
+    if (found !== undefined) for (const line of describeCalibration(model, found)) terminal.note(line)
+  }
   const asked = added.at(-1)
   if (asked === undefined) return
   if (before !== undefined && before !== asked.cid) terminal.note(`${name} meant ${before} until now`)
   terminal.note(`provide it: verimesh start --model ${asked.name}${dataOption(options.data)}`)
+}
+
+/** A model that cannot be measured is there all the same: why is told. */
+async function measure(
+  added: readonly StoredModel[],
+  { calibrate, data }: AddOptions,
+  terminal: Terminal,
+): Promise<(Calibration | undefined)[]> {
+  const measured: (Calibration | undefined)[] = []
+  for (const model of calibrate ? added : []) {
+    try {
+      measured.push(await calibrateModel(model, { data, terminal }))
+    } catch (error) {
+      if (!(error instanceof CalibrationError)) throw error
+      terminal.note(`${model.name} was added but not measured: ${error.message}`)
+      measured.push(undefined)
+    }
+  }
+  return measured
 }
 
 async function remove(text: string, { data, json }: CommonOptions, terminal: Terminal): Promise<void> {

@@ -1,6 +1,8 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Lane } from '../../models/runtime/index.ts'
+import type { PolicyName, SubmitRequest } from '../node/index.ts'
 
 /** As many as a job may have, see `src/node`. */
 const REPLICAS_MAX = 15
@@ -14,7 +16,11 @@ export interface CommonOptions {
 /** Options of the commands that send jobs. */
 export interface AskOptions extends CommonOptions {
   readonly bootstrap: readonly string[]
-  readonly replicas: number
+  readonly policy?: PolicyName
+  readonly lane?: Lane
+  readonly recompute: number
+  readonly publicDisputes: boolean
+  readonly replicas?: number
   readonly timeout: number
   readonly digestsOnly: boolean
   readonly mdns: boolean
@@ -25,9 +31,31 @@ export function askOptions(command: Command, dataDirectory: string): Command {
   return command
     .option(
       '--replicas <n>',
-      'how many providers run it, 15 at most; more than half must agree',
+      'how many providers run it, 15 at most (default: 2 with a referee, else 3)',
       parseReplicas,
-      3,
+    )
+    .addOption(
+      new Option(
+        '--policy <name>',
+        'what decides where they disagree: a referee that runs the disputed step again, or a quorum of more than half (default: referee, for a model with an exact lane)',
+      ).choices(['referee', 'quorum']),
+    )
+    .addOption(
+      new Option(
+        '--lane <name>',
+        'native is fast; exact gives the same bits on every machine (default: native)',
+      ).choices(['native', 'exact']),
+    )
+    .option(
+      '--recompute <rate>',
+      'share of answers, 0 to 1, that this machine computes again itself; it needs the model',
+      parseRate,
+      0,
+    )
+    .option(
+      '--public-disputes',
+      'let proofs of fraud about these jobs be published, with what they show',
+      false,
     )
     .option('--timeout <seconds>', 'give up after this long', parseSeconds, 30)
     .option(
@@ -41,6 +69,21 @@ export function askOptions(command: Command, dataDirectory: string): Command {
     .option('--digests-only', 'keep no inputs and outputs in the receipt, only their digests', false)
     .option('--json', 'print one JSON object', false)
     .option('--verbose', 'tell what happens on the network', false)
+}
+
+/** The part of a job's terms that the options decide. */
+export function termsOf(options: AskOptions): Omit<SubmitRequest, 'model' | 'inputs'> {
+  const { policy, lane, recompute, publicDisputes, replicas, timeout, digestsOnly, data } = options
+  return {
+    ...(policy === undefined ? {} : { policy }),
+    ...(lane === undefined ? {} : { lane }),
+    ...(replicas === undefined ? {} : { replicas }),
+    recomputeRate: recompute,
+    publicDisputes,
+    timeoutMs: timeout * 1000,
+    bundleDirectory: join(data, 'receipts'),
+    digestsOnly,
+  }
 }
 
 /** `$VERIMESH_DATA`, else `verimesh` in the place for a user's data (XDG base directories), else `~/.verimesh`. */
@@ -66,6 +109,13 @@ function parseReplicas(value: string): number {
   const count = parseCount(value)
   if (count > REPLICAS_MAX) throw new InvalidArgumentError(`it must be ${REPLICAS_MAX} at most.`)
   return count
+}
+
+function parseRate(value: string): number {
+  const rate = Number(value)
+  if (value.trim() === '' || !(rate >= 0 && rate <= 1))
+    throw new InvalidArgumentError('it must be a number from 0 to 1.')
+  return rate
 }
 
 export function parseSeconds(value: string): number {

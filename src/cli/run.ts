@@ -9,13 +9,14 @@ import {
   type PageReading,
   type TaskModel,
 } from '../../models/task/index.ts'
-import { type JobResult, printable } from '../node/index.ts'
+import { type DisputeReport, type JobResult, printable } from '../node/index.ts'
 import type { Verdict } from '../verification/index.ts'
 import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
-import { type AskOptions, askOptions } from './options.ts'
+import { type AskOptions, askOptions, termsOf } from './options.ts'
 import { noteUnreachable, openSession, type Session } from './session.ts'
 import type { Terminal } from './terminal.ts'
+import { disputeLine } from './verdict.ts'
 
 export function addRunCommand(program: Command, terminal: Terminal, dataDirectory: string): void {
   const command = program
@@ -45,6 +46,7 @@ interface JobLine {
   readonly model: string
   readonly verdict: Verdict
   readonly receipt: string | undefined
+  readonly disputes: readonly DisputeReport[]
 }
 
 async function run(text: string, file: string, options: AskOptions, terminal: Terminal): Promise<void> {
@@ -63,10 +65,7 @@ async function run(text: string, file: string, options: AskOptions, terminal: Te
       const result = await session.submit({
         model: addresses[role] ?? cid,
         inputs,
-        replicas: options.replicas,
-        timeoutMs: options.timeout * 1000,
-        bundleDirectory: join(options.data, 'receipts'),
-        digestsOnly: options.digestsOnly,
+        ...termsOf(options),
         signal,
       })
       asked.push(jobLine(label, result, terminal))
@@ -116,9 +115,9 @@ async function loadTask(
 }
 
 async function jobLine(label: string, result: JobResult, terminal: Terminal): Promise<JobLine> {
-  const { verdict, bundle, bundleError } = await result.closed
+  const { verdict, bundle, bundleError, disputes } = await result.closed
   if (bundleError !== undefined) terminal.note(`warning: ${bundleError.message}`)
-  return { label, jobId: result.jobId, model: result.model, verdict, receipt: bundle }
+  return { label, jobId: result.jobId, model: result.model, verdict, receipt: bundle, disputes }
 }
 
 function show(
@@ -136,15 +135,13 @@ function show(
   const dissenters = new Set(jobs.flatMap(({ verdict }) => verdict.disagreed))
   const seconds = (elapsedMs / 1000).toFixed(1)
   terminal.note(`jobs: ${jobs.length} in ${seconds} s, answered by ${providers.size} of the mesh`)
-  if (options.replicas === 1) {
-    terminal.note("each answer is one provider's word, nobody checked it; --replicas 3 has others run it too")
-  } else {
-    terminal.note(`each answer is what more than half of ${options.replicas} providers agree on`)
-    for (const provider of dissenters) {
-      const count = jobs.filter(({ verdict }) => verdict.disagreed.includes(provider)).length
-      terminal.note(`${provider} answered something else on ${count} of them`)
-    }
+  for (const line of restsOn(jobs)) terminal.note(line)
+  for (const provider of dissenters) {
+    const count = jobs.filter(({ verdict }) => verdict.disagreed.includes(provider)).length
+    terminal.note(`${provider} answered something else on ${count} of them`)
   }
+  for (const { label, disputes } of jobs)
+    for (const dispute of disputes) terminal.note(`${label}: ${disputeLine(dispute)}`)
   const [receipt] = jobs.flatMap(({ receipt: path }) => path ?? [])
   if (receipt !== undefined) {
     terminal.note(
@@ -153,6 +150,21 @@ function show(
     terminal.note(`check one: verimesh receipt verify ${receipt}`)
   }
 }
+
+/** What the answers rest on, the weakest first. */
+function restsOn(jobs: readonly JobLine[]): string[] {
+  return LABELS.flatMap(({ label, means }) => {
+    const count = jobs.filter(({ verdict }) => verdict.label === label).length
+    return count === 0 ? [] : [`${count === jobs.length ? 'all' : count} ${label}: ${means}`]
+  })
+}
+
+const LABELS: readonly { readonly label: Verdict['label']; readonly means: string }[] = [
+  { label: 'signed', means: "one provider's word, nobody checked it; --replicas 3 has others run it too" },
+  { label: 'replicated', means: 'independent providers gave the same answer' },
+  { label: 'refereed', means: 'a dispute was decided by running the disputed step again' },
+  { label: 'recomputed', means: 'this machine ran it again itself' },
+]
 
 async function readInput(file: string): Promise<Uint8Array> {
   try {

@@ -15,6 +15,7 @@ interface StartOptions extends CommonOptions {
   readonly listen: readonly string[]
   readonly threads?: number
   readonly mdns: boolean
+  readonly exact: boolean
   readonly jsonLogs: boolean
   readonly verbose: boolean
 }
@@ -44,6 +45,10 @@ export function addStartCommand(program: Command, terminal: Terminal, dataDirect
       '--threads <n>',
       `threads of each model (default: half of this machine's ${availableParallelism()})`,
       parseCount,
+    )
+    .option(
+      '--no-exact',
+      'provide no exact lane: saves a process a model, and your answers cannot survive disputes',
     )
     .option('--no-mdns', 'do not look for neighbours on the local network')
     .addOption(new Option('--json-logs', 'one JSON object a line').default(false))
@@ -78,6 +83,7 @@ async function start(options: StartOptions, terminal: Terminal): Promise<void> {
     listen: options.listen.length > 0 ? options.listen : [LISTEN_DEFAULT],
     bootstrap: options.bootstrap,
     mdns: options.mdns,
+    exactLane: options.exact,
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     log,
   })

@@ -1,16 +1,42 @@
-import type { JobProgress } from '../node/index.ts'
+import type { DisputeKind, DisputeReport, JobProgress } from '../node/index.ts'
 import type { Verdict } from '../verification/index.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The verdict in a line, with what it rests on. */
 export function verdictLine(verdict: Verdict, elapsedMs: number): string {
   const time = `${(elapsedMs / 1000).toFixed(2)} s`
-  if (verdict.label === 'signed') {
-    return `signed by one provider in ${time}: its word alone, nobody checked it. More: --replicas 3`
-  }
-  const { agreed, asked, groups, disagreed } = verdict
+  const { label, agreed, asked, groups, disagreed } = verdict
   const dissent = disagreed.length === 0 ? '' : `; ${disagreed.length} answered something else`
-  return `replicated ${agreed.length}/${asked} in ${time}: providers in ${groups} address group(s) agree${dissent}`
+  switch (label) {
+    case 'signed':
+      return `signed by one provider in ${time}: its word alone, nobody checked it. More: --replicas 3`
+    case 'replicated':
+      return `replicated ${agreed.length}/${asked} in ${time}: providers in ${groups} address group(s) agree${dissent}`
+    case 'refereed':
+      return `refereed in ${time}: a dispute was decided by running the disputed step again, and an independent run matches the answer${dissent}`
+    case 'recomputed':
+      return `recomputed in ${time}: this machine ran it again itself${dissent}`
+    default:
+      return label satisfies never
+  }
+}
+
+/** One side of a dispute that lost it, in a line. */
+export function disputeLine(dispute: DisputeReport): string {
+  const { step, steps, operator, loser, kind, refereeMs, bytes, proof } = dispute
+  const where = step === 0 ? '' : ` at step ${step} of ${steps}${operator === '' ? '' : ` (${operator})`}`
+  const moved = bytes < 1e5 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
+  const kept = proof === undefined ? 'no proof that others need believe' : `proof: ${proof}`
+  return `...${loser.slice(-8)} lost${where}: ${KINDS[kind]}; referee ${refereeMs.toFixed(1)} ms, ${moved} moved; ${kept}`
+}
+
+const KINDS: Readonly<Record<DisputeKind, string>> = {
+  wiring: 'it fed the step something else than its own trace says',
+  execution: 'the step gives something else than it signed',
+  shape: 'its trace is not one of this model',
+  equivocation: 'it signed two different answers',
+  'contradicted-exact': 'its answer is not that of its own exact run',
+  withheld: 'it did not show what it had signed',
 }
 
 /** Shows how far a job is, on a terminal. */
@@ -20,7 +46,9 @@ export function showProgress(terminal: Terminal): (progress: JobProgress) => voi
     const what =
       stage === 'finding'
         ? `looking for providers, found ${found}`
-        : `asked ${asked} providers, ${answered} answered`
+        : stage === 'disputing'
+          ? `${answered} answers disagree: settling it step by step`
+          : `asked ${asked} providers, ${answered} answered`
     terminal.progress(`${what} ...`)
   }
 }

@@ -110,6 +110,7 @@ async function finish(
       return {
         verdict: json.verdict,
         answers: json.answers.map((answer) => ({ ...answer, outputs: NO_OUTPUTS })),
+        disputes: json.disputes,
         bundle: json.bundle,
         bundleError: json.bundleError === undefined ? undefined : new Error(json.bundleError),
       }
@@ -119,6 +120,7 @@ async function finish(
     return {
       verdict,
       answers: [],
+      disputes: [],
       bundle: undefined,
       bundleError: error instanceof Error ? error : new Error(String(error)),
     }

@@ -4,8 +4,9 @@
  *
  *     message := jsonBytes:u32le binaryBytes:u32le json binary
  */
+import type { Lane } from '../../models/runtime/index.ts'
 import type { Tensor } from '../../models/tensor/index.ts'
-import type { JobProgress } from '../node/index.ts'
+import type { DisputeReport, JobProgress, PolicyName } from '../node/index.ts'
 import type { JobFailure } from '../requester/index.ts'
 import type { Verdict } from '../verification/index.ts'
 import { CONTROL_BINARY_BYTES_MAX, CONTROL_JSON_BYTES_MAX } from './constants.ts'
@@ -15,6 +16,10 @@ import { ControlError } from './errors.ts'
 export interface SubmitMessage {
   readonly type: 'submit'
   readonly model: string
+  readonly policy?: PolicyName
+  readonly lane?: Lane
+  readonly recomputeRate?: number
+  readonly publicDisputes?: boolean
   readonly replicas?: number
   readonly quorum?: number
   readonly timeoutMs?: number
@@ -37,6 +42,7 @@ export type JobMessage =
       readonly type: 'closed'
       readonly verdict: Verdict
       readonly answers: readonly { readonly provider: string; readonly agreed: boolean }[]
+      readonly disputes: readonly DisputeReport[]
       readonly bundle: string | undefined
       readonly bundleError: string | undefined
     }

@@ -96,6 +96,10 @@ async function runJob(node: VerimeshNode, request: IncomingMessage, response: Se
     const result = await node.submit({
       model: json.model,
       inputs: decodeTensors(binary),
+      ...optional('policy', json.policy),
+      ...optional('lane', json.lane),
+      ...optional('recomputeRate', json.recomputeRate),
+      ...optional('publicDisputes', json.publicDisputes),
       ...optional('replicas', json.replicas),
       ...optional('quorum', json.quorum),
       ...optional('timeoutMs', json.timeoutMs),
@@ -112,6 +116,7 @@ async function runJob(node: VerimeshNode, request: IncomingMessage, response: Se
       type: 'closed',
       verdict: closed.verdict,
       answers: closed.answers.map(({ provider, agreed }) => ({ provider, agreed })),
+      disputes: closed.disputes,
       bundle: closed.bundle,
       bundleError: closed.bundleError?.message,
     })

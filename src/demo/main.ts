@@ -17,7 +17,7 @@ import {
 } from './arguments.ts'
 import { characterErrorRate } from './character-error-rate.ts'
 import { importDemoModels } from './models.ts'
-import { type ProviderProcess, startProvider } from './processes.ts'
+import { type Lie, type ProviderProcess, startProvider } from './processes.ts'
 import { readOnMesh } from './reading.ts'
 import { countWrong } from './recompute.ts'
 import { type DemoOutcome, jsonOf, printOutcome } from './report.ts'
@@ -27,6 +27,8 @@ const PAGE = new URL('./page.jpg', import.meta.url)
 const PAGE_TEXT = new URL('./page.txt', import.meta.url)
 /** White space aside; above it the demo has failed. */
 const CHARACTER_ERROR_RATE_MAX = 0.02
+/** Any number that no single liar has. */
+const COLLUDERS_SEED = 1000
 /** By then every provider has been heard of, or something is wrong. */
 const MESH_TIMEOUT_MS = 15_000
 const MESH_POLL_MS = 50
@@ -119,12 +121,11 @@ async function startMesh(
   mesh: { work: string; processes: ProviderProcess[]; stage: Stage },
 ): Promise<void> {
   const start = async (index: number, bootstrap: readonly string[]): Promise<void> => {
-    const lies = index >= args.providers - args.liars
     const provider = await startProvider({
       dataDirectory: join(mesh.work, `provider-${index}`),
       storeDirectory: mesh.work,
       bootstrap,
-      lieSeed: lies ? index : undefined,
+      lie: lieOf(args, index),
       signal: stop.signal,
     })
     mesh.processes.push(provider)
@@ -138,6 +139,14 @@ async function startMesh(
   // All of them, so that none is forgotten when one fails.
   const failed = (await Promise.allSettled(others)).find((result) => result.status === 'rejected')
   if (failed !== undefined) throw failed.reason
+}
+
+/** The last ones lie: first those who lie alike, then those who do so each in its own way. */
+function lieOf({ providers, liars, colluders }: DemoArguments, index: number): Lie | undefined {
+  const honest = providers - liars - colluders
+  if (index < honest) return undefined
+  if (index < honest + colluders) return { role: 'colluder', seed: COLLUDERS_SEED, forgery: 0 }
+  return { role: 'liar', seed: index, forgery: index - honest - colluders }
 }
 
 /** The requester asks the mesh who provides what, and waits until it has heard of everybody. */
@@ -185,6 +194,7 @@ async function readAndCheck(
     node,
     models,
     replicas: DEMO_REPLICAS,
+    recompute: args.recompute,
     receipts,
     recognizeOnly: args.recognizeOnly,
     signal: stop.signal,
@@ -198,6 +208,7 @@ async function readAndCheck(
     lines: reading.lines,
     liarsReading: reading.dissent,
     jobs: reading.jobs,
+    disputes: reading.jobs.flatMap(({ disputes }) => disputes),
     accepted: reading.jobs.filter((job) => job.outputs !== undefined).length,
     wrong,
     characterErrorRate: expected === undefined ? undefined : characterErrorRate(expected, reading.text),

@@ -7,10 +7,21 @@ import { fileURLToPath } from 'node:url'
 export interface ProviderProcess {
   readonly peerId: string
   readonly multiaddrs: readonly string[]
-  readonly role: 'honest' | 'liar'
+  readonly role: Role
   readonly pid: number
   /** Asks it to stop, then makes it; resolves when it is gone. */
   stop(): Promise<void>
+}
+
+export type Role = 'honest' | 'liar' | 'colluder'
+
+/** How a provider of the demo lies. */
+export interface Lie {
+  readonly role: Exclude<Role, 'honest'>
+  /** Those with one seed tell the same lies. */
+  readonly seed: number
+  /** Index of the way in which it forges its traces, see `FORGERIES`. */
+  readonly forgery: number
 }
 
 export interface ProviderStart {
@@ -18,8 +29,8 @@ export interface ProviderStart {
   /** A data directory whose models it provides. */
   readonly storeDirectory: string
   readonly bootstrap: readonly string[]
-  /** A liar's seed; undefined for an honest one. */
-  readonly lieSeed: number | undefined
+  /** Undefined for an honest one. */
+  readonly lie: Lie | undefined
   readonly signal: AbortSignal
 }
 
@@ -55,7 +66,9 @@ export async function startProvider(options: ProviderStart): Promise<ProviderPro
       // Five processes on a small machine: one thread for each model is fastest for all.
       ...['--threads', '1', '--until-stdin-ends'],
       ...options.bootstrap.flatMap((address) => ['--bootstrap', address]),
-      ...(options.lieSeed === undefined ? [] : ['--lie', String(options.lieSeed)]),
+      ...(options.lie === undefined
+        ? []
+        : ['--lie', String(options.lie.seed), '--forgery', String(options.lie.forgery)]),
     ],
     // Its standard input is ours: when this process dies, however it dies, the pipe ends and so does the provider.
     { stdio: ['pipe', 'pipe', 'pipe'] },
@@ -66,7 +79,7 @@ export async function startProvider(options: ProviderStart): Promise<ProviderPro
     return {
       peerId,
       multiaddrs,
-      role: options.lieSeed === undefined ? 'honest' : 'liar',
+      role: options.lie?.role ?? 'honest',
       pid: child.pid ?? 0,
       stop,
     }

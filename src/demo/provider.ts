@@ -5,11 +5,15 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { ModelRuntime } from '../../models/runtime/index.ts'
 import { openModelStore } from '../../models/store/index.ts'
 import { parseDictionary } from '../../models/task/index.ts'
-import { createLyingRuntime, substituteCharacters } from '../adversary/index.ts'
-import { createLog, createNode, prepareHeap } from '../node/index.ts'
+import {
+  createLyingExactRuntime,
+  createLyingRuntime,
+  FORGERIES,
+  substituteCharacters,
+} from '../adversary/index.ts'
+import { createLog, createNode, type NodeParts, prepareHeap } from '../node/index.ts'
 import { importDemoModels } from './models.ts'
 import type { ReadyLine } from './processes.ts'
 
@@ -24,6 +28,8 @@ const { values } = parseArgs({
     threads: { type: 'string' },
     /** Lie, with this seed. */
     lie: { type: 'string' },
+    /** In which way its traces are forged. */
+    forgery: { type: 'string', default: '0' },
     'until-stdin-ends': { type: 'boolean', default: false },
   },
 })
@@ -41,7 +47,7 @@ const node = await createNode({
   mdns: false,
   ...(values.threads === undefined ? {} : { threads: Number(values.threads) }),
   log: createLog({ level: 'info', json: false, write: (line) => process.stderr.write(`${line}\n`) }),
-  ...(values.lie === undefined ? {} : { parts: { wrapRuntime: await liar(Number(values.lie)) } }),
+  ...(values.lie === undefined ? {} : { parts: await liar(Number(values.lie), Number(values.forgery)) }),
 })
 const stopping = untilAsked()
 await Promise.all(store.list().map(({ cid }) => node.provide(cid)))
@@ -51,14 +57,22 @@ await stopping
 await node.stop({ drainMs: 1_000 })
 process.exit(0)
 
-/** Every model's runtime misreads characters of the recognition model, and leaves traces of the same kind elsewhere. */
-async function liar(seed: number): Promise<(runtime: ModelRuntime) => ModelRuntime> {
+/**
+ * Every model's runtime misreads characters of the recognition model, and leaves traces of the same kind elsewhere. Asked
+ * how it came to that, it signs a forged trace.
+ */
+async function liar(seed: number, forgeryIndex: number): Promise<NodeParts> {
   const task = store.list().find(({ manifest }) => manifest.task?.kind === 'text-recognition')
   const dictionary = task?.manifest.task?.files[0]
   if (task === undefined || dictionary === undefined)
     throw new Error('no model here has characters to misread')
   const strategy = substituteCharacters(parseDictionary(await readFile(join(task.directory, dictionary))))
-  return (runtime) => createLyingRuntime(runtime, { strategy, seed })
+  const forgery = FORGERIES[forgeryIndex % FORGERIES.length]!
+  return {
+    wrapRuntime: (runtime) => createLyingRuntime(runtime, { strategy, seed }),
+    wrapExact: (runtime, _model, role) =>
+      role === 'provider' ? createLyingExactRuntime(runtime, { strategy, seed, forgery }) : runtime,
+  }
 }
 
 function untilAsked(): Promise<void> {

@@ -10,7 +10,7 @@ import {
   type TaskModel,
 } from '../../models/task/index.ts'
 import { float32Tensor, type Tensor } from '../../models/tensor/index.ts'
-import { type ClosedJob, JobError, type VerimeshNode } from '../node/index.ts'
+import { type ClosedJob, type DisputeReport, JobError, type VerimeshNode } from '../node/index.ts'
 import type { Verdict } from '../verification/index.ts'
 import { DEMO_JOB_TIMEOUT_MS } from './constants.ts'
 import { createLocalRuntime } from './recompute.ts'
@@ -25,6 +25,7 @@ export interface DemoJob {
   readonly outputs: readonly Tensor[] | undefined
   readonly verdict: Verdict | undefined
   readonly answers: ClosedJob['answers']
+  readonly disputes: readonly DisputeReport[]
   readonly failure: string | undefined
 }
 
@@ -50,6 +51,8 @@ export interface ReadingOptions {
   /** Detection, then recognition. */
   readonly models: readonly StoredModel[]
   readonly replicas: number
+  /** Share of answers that this node computes again itself. */
+  readonly recompute: number
   readonly receipts: string
   readonly recognizeOnly: boolean
   readonly signal: AbortSignal
@@ -101,7 +104,7 @@ export async function readOnMesh(options: ReadingOptions): Promise<DemoReading> 
 }
 
 function runJob(
-  { node, replicas, receipts, signal }: ReadingOptions,
+  { node, replicas, recompute, receipts, signal }: ReadingOptions,
   model: string,
   inputs: readonly Tensor[],
   label: string,
@@ -110,6 +113,9 @@ function runJob(
     model,
     inputs,
     replicas,
+    recomputeRate: recompute,
+    // The page is nobody's secret: what is proved of liars may be shown to everybody.
+    publicDisputes: true,
     timeoutMs: DEMO_JOB_TIMEOUT_MS,
     bundleDirectory: receipts,
     signal,
@@ -125,9 +131,18 @@ function runJob(
     ),
     closed: submitted.then(
       async (result) => {
-        const { verdict, answers, bundleError } = await result.closed
+        const { verdict, answers, disputes, bundleError } = await result.closed
         if (bundleError !== undefined) throw bundleError
-        return { label, model, inputs, outputs: result.outputs, verdict, answers, failure: undefined }
+        return {
+          label,
+          model,
+          inputs,
+          outputs: result.outputs,
+          verdict,
+          answers,
+          disputes,
+          failure: undefined,
+        }
       },
       (error: unknown) => ({
         label,
@@ -136,6 +151,7 @@ function runJob(
         outputs: undefined,
         verdict: undefined,
         answers: [],
+        disputes: [],
         failure: failed(error),
       }),
     ),

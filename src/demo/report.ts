@@ -1,4 +1,8 @@
 import type { PageLine } from '../../models/task/index.ts'
+import { disputeLine } from '../cli/index.ts'
+import type { DisputeReport } from '../node/index.ts'
+import { DEMO_REPLICAS } from './arguments.ts'
+import type { Role } from './processes.ts'
 import type { DemoJob, Dissent } from './reading.ts'
 
 export interface DemoOutcome {
@@ -6,6 +10,7 @@ export interface DemoOutcome {
   readonly lines: readonly PageLine[]
   readonly liarsReading: readonly Dissent[]
   readonly jobs: readonly DemoJob[]
+  readonly disputes: readonly DisputeReport[]
   readonly accepted: number
   /** Accepted answers that differ from a local run by more than the model's tolerance. */
   readonly wrong: number
@@ -13,7 +18,7 @@ export interface DemoOutcome {
   readonly characterErrorRate: number | undefined
   readonly providers: readonly {
     readonly peerId: string
-    readonly role: 'honest' | 'liar'
+    readonly role: Role
     readonly results: number
     readonly disagreed: number
   }[]
@@ -32,6 +37,8 @@ export function jsonOf(outcome: DemoOutcome): Record<string, unknown> {
     jobs: jobs.length,
     accepted,
     wrong,
+    labels: labelCounts(outcome),
+    disputes: outcome.disputes.map(disputeJson),
     characterErrorRate: characterErrorRate ?? null,
     providers,
     receipts,
@@ -59,6 +66,13 @@ export function printOutcome(outcome: DemoOutcome): void {
     }
     print()
   }
+  if (outcome.disputes.length > 0) {
+    print('Disputes, each settled by running one step again:')
+    for (const dispute of outcome.disputes) {
+      print(`  ${labelOf(outcome, dispute)}: ${disputeLine(dispute)}`)
+    }
+    print()
+  }
   printProviders(outcome, print)
   const failed = outcome.jobs.filter(({ failure }) => failure !== undefined)
   for (const { label, failure } of failed) print(`no answer for ${label}: ${failure}`)
@@ -66,6 +80,13 @@ export function printOutcome(outcome: DemoOutcome): void {
   print(
     `${outcome.accepted} of ${outcome.jobs.length} jobs answered, ${outcome.wrong} of them wrong (computed again here).`,
   )
+  const labels = Object.entries(labelCounts(outcome)).map(([label, count]) => `${count} ${label}`)
+  print(`They rest on: ${labels.join(', ')}.`)
+  if (outcome.wrong > 0) {
+    print(
+      'Who lies alike is not seen by counting; --recompute 1 has the requester run every answer again itself.',
+    )
+  }
   if (rate !== undefined)
     print(`Character error rate against the page's true text: ${(rate * 100).toFixed(2)} %.`)
   print(`The mesh took ${seconds(outcome.meshMs)}, the whole demo ${seconds(outcome.elapsedMs)}.`)
@@ -78,10 +99,36 @@ function printProviders({ providers, jobs }: DemoOutcome, print: (line?: string)
   print('provider      results  disagreed  in truth')
   for (const { peerId, role, results, disagreed } of providers) {
     const cells = [short(peerId).padEnd(12), String(results).padStart(7), String(disagreed).padStart(9)]
-    print(`${cells.join('  ')}  ${role === 'liar' ? 'lies' : 'honest'}`)
+    print(`${cells.join('  ')}  ${TRUTHS[role]}`)
   }
-  print(`(The requester was not told who lies; ${jobs.length} jobs, each asked of 3 providers drawn for it.)`)
+  print(
+    `(The requester was not told who lies; ${jobs.length} jobs, each asked of ${DEMO_REPLICAS} providers drawn for it, and of more where they disagreed.)`,
+  )
   print()
+}
+
+/** How many of the accepted answers carry each label. */
+function labelCounts({ jobs }: DemoOutcome): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { verdict } of jobs) {
+    if (verdict !== undefined) counts[verdict.label] = (counts[verdict.label] ?? 0) + 1
+  }
+  return counts
+}
+
+function labelOf({ jobs }: DemoOutcome, { jobId }: DisputeReport): string {
+  return jobs.find(({ disputes }) => disputes.some((dispute) => dispute.jobId === jobId))?.label ?? jobId
+}
+
+function disputeJson(report: DisputeReport): Record<string, unknown> {
+  const { jobId, step, steps, operator, loser, kind, refereeMs, bytes, proof } = report
+  return { job: jobId, step, steps, operator, loser, kind, refereeMs, bytes, proof: proof ?? null }
+}
+
+const TRUTHS: Readonly<Record<Role, string>> = {
+  honest: 'honest',
+  liar: 'lies',
+  colluder: 'lies with others',
 }
 
 /** The end of a peer id, which is what tells two apart. */

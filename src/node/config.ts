@@ -1,9 +1,10 @@
-import type { ModelRuntime } from '../../models/runtime/index.ts'
+import type { ExactRuntime, ModelRuntime } from '../../models/runtime/index.ts'
 import type { ModelStore, StoredModel } from '../../models/store/index.ts'
 import type { Host } from '../../peers/host/index.ts'
 import type { IncomingInference, InferenceAnswer } from '../../protocols/inference/index.ts'
 import type { EvidenceKind, JobId, ProviderId, RequesterLimits } from '../requester/index.ts'
 import type { Log } from './log.ts'
+import type { Recheck } from './rechecking.ts'
 
 export interface NodeConfig {
   /** Where identity, models, remembered peers and receipts lie. Made when missing. */
@@ -23,11 +24,18 @@ export interface NodeConfig {
   /** Memory above which a model's process is ended, in bytes; by default half of what this process may have. */
   readonly modelMemoryBytesMax?: number
   /**
+   * Whether the exact lane of the models is provided too, and with it traces for disputes; true by default. Without it the
+   * node saves a process a model, and its answers cannot survive a dispute by its own trace.
+   */
+  readonly exactLane?: boolean
+  /**
    * Whether addresses of loopback and private ranges count as separate owners. True on one machine or a LAN, where all
    * share a range; false in a public mesh, where one owner could hide there.
    */
   readonly exemptPrivateAddresses?: boolean
   readonly log: Log
+  /** Told of every answer that rested on a key that was exposed later, and what became of it. */
+  readonly onRecheck?: (recheck: Recheck) => void
   /** Parts replaced by others, for tests and the demo's liar; no command reaches them. */
   readonly parts?: NodeParts
 }
@@ -41,6 +49,14 @@ export interface NodeParts {
   readonly createRuntime?: (model: StoredModel) => ModelRuntime
   /** Puts something around each model's runtime. */
   readonly wrapRuntime?: (runtime: ModelRuntime, model: StoredModel) => ModelRuntime
+  /** Runs the exact lane of a model, in place of a process of its own. */
+  readonly createExact?: (model: StoredModel, role: 'provider' | 'referee') => ExactRuntime
+  /** Puts something around each exact runtime. */
+  readonly wrapExact?: (
+    runtime: ExactRuntime,
+    model: StoredModel,
+    role: 'provider' | 'referee',
+  ) => ExactRuntime
   /** Puts something around what answers requests. */
   readonly wrapHandler?: (handler: InferenceHandler) => InferenceHandler
   readonly requesterLimits?: Partial<RequesterLimits>

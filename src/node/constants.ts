@@ -1,5 +1,7 @@
 /** Replicas of a job that says nothing: the smallest number with which a single liar is outvoted. */
 export const REPLICAS_DEFAULT = 3
+/** With a referee two are enough to notice a lie, and one honest one is enough to settle it. */
+export const REFEREE_REPLICAS = 2
 /** The comparison of answers is cubic in their number at worst; nobody gains from more. */
 export const REPLICAS_MAX = 15
 /** Replacements that may be asked beyond `replicas` when providers fail or disagree. */
@@ -42,3 +44,7 @@ export const DESCRIBE_TIMEOUT_MS = 5_000
  * recognition takes 3.7 GB and 20 s for a line of 27 MB, and four times that for one twice as long.
  */
 export const MODEL_MEMORY_PART = 0.5
+/** Processes that referee, one a model: each takes a hundred megabytes, and disputes are about few models at a time. */
+export const REFEREES_MAX = 4
+/** Answers that are remembered in case a key on which they rest is exposed: hours of a busy client. */
+export const RECHECKED_JOBS_MAX = 4_096

@@ -1,7 +1,12 @@
 import { randomInt } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
-import { createNativeRuntime, type ModelRuntime } from '../../models/runtime/index.ts'
+import {
+  createExactRuntime,
+  createNativeRuntime,
+  type ExactRuntime,
+  type ModelRuntime,
+} from '../../models/runtime/index.ts'
 import { openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { systemClock } from '../../peers/clock/index.ts'
 import { createEphemeralIdentity, loadOrCreateIdentity } from '../../peers/identity/index.ts'
@@ -16,6 +21,7 @@ import { now } from './clock.ts'
 import type { NodeConfig } from './config.ts'
 import { DRAIN_DEFAULT_MS, FLUSH_MS, MODEL_MEMORY_PART } from './constants.ts'
 import { createDescriber } from './describing.ts'
+import { createExactLanes } from './exact-lanes.ts'
 import { createFinder } from './finding.ts'
 import { JobError, NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
 import { createProviderDriver } from './provider-driver.ts'
@@ -111,6 +117,14 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     log,
   })
 
+  const lanes = createExactLanes({
+    store,
+    // Beside the models: nodes that share them share what was measured of them.
+    dataDirectory: config.storeDirectory ?? dataDirectory,
+    create: createExact,
+    log,
+  })
+
   async function loadNative({ manifest, modelPath }: StoredModel): Promise<ModelRuntime> {
     const runtime = createNativeRuntime({
       modelPath,
@@ -129,6 +143,32 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     }
   }
 
+  function createExact(model: StoredModel, role: 'provider' | 'referee'): ExactRuntime {
+    const { manifest, modelPath } = model
+    const runtime =
+      parts.createExact?.(model, role) ??
+      createExactRuntime({
+        modelPath,
+        signature: manifest.signature,
+        memoryBytesMax: config.modelMemoryBytesMax ?? Math.floor(memoryBytes() * MODEL_MEMORY_PART),
+        onLog: (level, message) => log[level](message, { model: manifest.name, lane: 'exact' }),
+      })
+    return parts.wrapExact?.(runtime, model, role) ?? runtime
+  }
+
+  /** Serves the exact lane of a model, once this machine has shown that it traces alike twice. */
+  async function provideExact(model: StoredModel): Promise<void> {
+    const { ok, reason } = await lanes.judge(model)
+    if (stopping.signal.aborted) return
+    const { manifest, cid } = model
+    if (ok) provider.add(model, lanes.provider(model))
+    log[ok ? 'info' : 'warn'](ok ? 'providing the exact lane' : 'the exact lane is not provided', {
+      model: manifest.name,
+      cid,
+      reason,
+    })
+  }
+
   async function provide(cid: string): Promise<void> {
     const model = store.get(cid)
     if (model === undefined) {
@@ -141,9 +181,14 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     loading.set(cid, { name: manifest.name, state: 'loading' })
     try {
       await store.verify(cid)
-      const runtime = parts.createRuntime?.(model) ?? (await loadNative(model))
-      instructionSets.set(cid, runtime.info.instructionSet)
-      provider.add(model, parts.wrapRuntime?.(runtime, model) ?? runtime)
+      const wanted = manifest.plan !== undefined && config.exactLane !== false
+      const exact = wanted ? provideExact(model) : undefined
+      if (manifest.lanes.includes('native')) {
+        const runtime = parts.createRuntime?.(model) ?? (await loadNative(model))
+        instructionSets.set(cid, runtime.info.instructionSet)
+        provider.add(model, parts.wrapRuntime?.(runtime, model) ?? runtime)
+        exact?.catch((error: unknown) => log.debug('the exact lane was not begun', { cid, error }))
+      } else await exact
       loading.delete(cid)
       log.info('providing', { model: manifest.name, cid })
     } catch (error) {
@@ -189,6 +234,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     // First no new work, then the work at hand, then the rest; what is served is withdrawn as the mesh is left.
     await provider.stop(drainMs, hurry.signal)
     stopping.abort()
+    await lanes.close()
     requester.stop()
     finder.stop()
     await inferenceServer.stop(hurry.signal.aborted ? 0 : Math.min(drainMs, FLUSH_MS))

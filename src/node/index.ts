@@ -1,10 +1,13 @@
-export type { NodeConfig } from './config.ts'
+export type { NodeConfig, NodeParts } from './config.ts'
 export { createNode } from './create.ts'
 export { prepareHeap } from './heap.ts'
 export { createLog, type Log, type LogFields, type LogLevel, silentLog } from './log.ts'
+export { type Measurement, readMeasurement, writeMeasurement } from './measurements.ts'
 export {
   type ClosedJob,
   type DescribedModel,
+  type DisputeKind,
+  type DisputeReport,
   JobError,
   type JobProgress,
   type JobResult,
@@ -12,8 +15,10 @@ export {
   type NodeErrorCode,
   type NodeStatus,
   type PeerStatus,
+  type PolicyName,
   type SubmitRequest,
   type VerimeshNode,
 } from './node.ts'
 export { printable, printableJson } from './printable.ts'
+export { RECHECK_SUFFIX, type Recheck } from './rechecking.ts'
 export { VERSION } from './version.ts'

@@ -27,7 +27,18 @@ export interface VerimeshNode {
 export interface SubmitRequest {
   readonly model: string
   readonly inputs: readonly Tensor[]
-  /** Default 3. */
+  /**
+   * What is done about a disagreement. `referee` has it decided by re-execution, which one honest provider survives;
+   * `quorum` counts. Default: `referee` for a model with a plan, unless a `quorum` is given or one replica is enough.
+   */
+  readonly policy?: PolicyName
+  /** Default: the native lane, where the model has one. In the exact lane answers agree only when they are equal. */
+  readonly lane?: Lane
+  /** Share of jobs, from 0 to 1, whose answer this node computes again itself before it is accepted. Default 0. */
+  readonly recomputeRate?: number
+  /** Whether proofs of fraud about this job may be published: they show what some operator of the model was given. */
+  readonly publicDisputes?: boolean
+  /** Default 3; 2 with the policy `referee`. */
   readonly replicas?: number
   /** Default: more than half of `replicas`. */
   readonly quorum?: number
@@ -43,9 +54,11 @@ export interface SubmitRequest {
   readonly onProgress?: (progress: JobProgress) => void
 }
 
+export type PolicyName = 'referee' | 'quorum'
+
 export interface JobProgress {
   readonly jobId: JobId
-  readonly stage: 'finding' | 'asking' | 'answered' | 'settled' | 'closed'
+  readonly stage: 'finding' | 'asking' | 'answered' | 'disputing' | 'settled' | 'closed'
   readonly found: number
   readonly asked: number
   readonly answered: number
@@ -72,9 +85,39 @@ export interface ClosedJob {
     readonly agreed: boolean
     readonly outputs: readonly Tensor[]
   }[]
+  /** What came of each disagreement, one entry for each side that lost one. */
+  readonly disputes: readonly DisputeReport[]
   readonly bundle: string | undefined
   readonly bundleError: Error | undefined
 }
+
+/** One side of a dispute that lost it. */
+export interface DisputeReport {
+  readonly jobId: JobId
+  readonly model: string
+  /** The step at which it was caught, counted from 1, and how many its trace has; 0 where no step decided. */
+  readonly step: number
+  readonly steps: number
+  /** ONNX operator of that step, or empty. */
+  readonly operator: string
+  readonly loser: string
+  readonly kind: DisputeKind
+  /** What the referee itself took: checking leaves and running the step again, in milliseconds. */
+  readonly refereeMs: number
+  /** Moved for this dispute, both ways, in bytes. */
+  readonly bytes: number
+  /** Where the proof lies; undefined where there is none, as of a kind that nobody else need believe. */
+  readonly proof: string | undefined
+}
+
+/** The first four leave a proof; the others are this node's own findings. */
+export type DisputeKind =
+  | 'wiring'
+  | 'execution'
+  | 'shape'
+  | 'equivocation'
+  | 'contradicted-exact'
+  | 'withheld'
 
 export class JobError extends Error {
   override readonly name = 'JobError'

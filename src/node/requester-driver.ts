@@ -332,6 +332,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         agreed: verdict.agreed.includes(provider),
         outputs: answer!.tensors,
       })),
+      disputes: [],
       bundle,
       bundleError,
     }

@@ -1,12 +1,27 @@
 import { type Manifest, verifyInputs } from '../../models/manifest/index.ts'
-import { JOB_TIMEOUT_DEFAULT_MS, JOB_TIMEOUT_MAX_MS, REPLICAS_DEFAULT, REPLICAS_MAX } from './constants.ts'
+import type { Lane } from '../../models/runtime/index.ts'
+import {
+  JOB_TIMEOUT_DEFAULT_MS,
+  JOB_TIMEOUT_MAX_MS,
+  REFEREE_REPLICAS,
+  REPLICAS_DEFAULT,
+  REPLICAS_MAX,
+} from './constants.ts'
 import { JobError, type SubmitRequest } from './node.ts'
 
+export interface Terms {
+  readonly referee: boolean
+  readonly lane: Lane
+  readonly recomputeRate: number
+  readonly publicDisputes: boolean
+  readonly replicas: number
+  readonly quorum: number
+  readonly timeoutMs: number
+  readonly tau: number
+}
+
 /** The terms of a job, with what was left out filled in. Throws JobError `invalid-job`. */
-export function verifyTerms(
-  request: SubmitRequest,
-  manifest: Manifest,
-): { replicas: number; quorum: number; timeoutMs: number; tau: number } {
+export function verifyTerms(request: SubmitRequest, manifest: Manifest): Terms {
   const invalid = (message: string): never => {
     throw new JobError({ code: 'invalid-job', message, found: 0, needed: 0, attempts: [] })
   }
@@ -17,7 +32,23 @@ export function verifyTerms(
       `${(error as Error).message}. See what the model takes with: verimesh models inspect ${request.model}`,
     )
   }
-  const replicas = request.replicas ?? REPLICAS_DEFAULT
+  // One provider alone has nobody to disagree with, and who names a quorum wants votes counted.
+  const counted = request.replicas === 1 || request.quorum !== undefined
+  const policy = request.policy ?? (counted || manifest.plan === undefined ? 'quorum' : 'referee')
+  if (policy !== 'referee' && policy !== 'quorum') invalid(`the policy is referee or quorum; got ${policy}`)
+  const referee = policy === 'referee'
+  if (referee && manifest.plan === undefined) {
+    invalid(`${manifest.name} has no exact lane to settle disputes in: ask with the policy quorum`)
+  }
+  const lane = request.lane ?? manifest.lanes[0] ?? 'native'
+  if (!manifest.lanes.includes(lane)) {
+    invalid(`${manifest.name} has no ${lane} lane; it has: ${manifest.lanes.join(', ')}`)
+  }
+  const recomputeRate = request.recomputeRate ?? 0
+  if (!(recomputeRate >= 0 && recomputeRate <= 1)) {
+    invalid(`the share of jobs to compute again must be from 0 to 1; got ${recomputeRate}`)
+  }
+  const replicas = request.replicas ?? (referee ? REFEREE_REPLICAS : REPLICAS_DEFAULT)
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > REPLICAS_MAX) {
     invalid(`replicas must be a whole number from 1 to ${REPLICAS_MAX}; got ${replicas}`)
   }
@@ -33,5 +64,14 @@ export function verifyTerms(
   if (!(tau >= 0) || tau > manifest.tolerance.tau) {
     invalid(`tau may only be lowered: the model declares ${manifest.tolerance.tau}, the job asks for ${tau}`)
   }
-  return { replicas, quorum, timeoutMs: Math.round(timeoutMs), tau }
+  return {
+    referee,
+    lane,
+    recomputeRate,
+    publicDisputes: request.publicDisputes ?? false,
+    replicas,
+    quorum,
+    timeoutMs: Math.round(timeoutMs),
+    tau,
+  }
 }

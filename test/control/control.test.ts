@@ -84,6 +84,7 @@ function answered(outputs: JobResult['outputs'], bundle?: string): JobResult {
     closed: Promise.resolve({
       verdict: { ...VERDICT, asked: 4 },
       answers: [{ provider: 'c', agreed: false, outputs }],
+      disputes: [],
       bundle,
       bundleError: bundle === undefined ? new Error('no room') : undefined,
     }),

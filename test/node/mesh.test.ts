@@ -176,7 +176,7 @@ test('jobs outlive a provider that is killed while it works on them', async () =
     dataDirectory: await scratchDirectory(),
     storeDirectory,
     bootstrap: providers[0]!.multiaddrs(),
-    lieSeed: undefined,
+    lie: undefined,
     signal: AbortSignal.timeout(20_000),
   })
   try {

@@ -1,0 +1,1 @@
+export { disputeLine } from './verdict.ts'
