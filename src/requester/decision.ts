@@ -3,7 +3,7 @@
  * nothing depends on the order in which things became known.
  */
 import { type Answer, SELF } from '../verification/index.ts'
-import { firstDrawn, isDisputing, isParty, type TracedParty, tracedParties } from './dispute.ts'
+import { firstDrawn, isBusyAwhile, isDisputing, isParty, type TracedParty, tracedParties } from './dispute.ts'
 import {
   type Acceptance,
   type Attempt,
@@ -114,15 +114,20 @@ function isLive(job: Job, attempt: Attempt): boolean {
 /** Whether the own run is wanted before `acceptance` is taken. */
 export function wantsOwnRun(job: Job, acceptance: Acceptance): boolean {
   if (job.own.status !== 'none') return false
-  return job.spec.recompute || (job.spec.canRecompute && hasUnheardDissent(job, acceptance))
+  return job.spec.recompute || (job.spec.canRecompute && unheardDissent(job, acceptance).length > 0)
 }
 
-/** Somebody answered otherwise and could not trace: perhaps the only honest one. */
-function hasUnheardDissent(job: Job, { party, exact }: Acceptance): boolean {
-  if (job.dispute === undefined || party === SELF) return false
+/** Whether somebody who answered otherwise has said busy, and is waited for. */
+export function isDissentPending(job: Job, acceptance: Acceptance): boolean {
+  return unheardDissent(job, acceptance).some((attempt) => isBusyAwhile(job, attempt))
+}
+
+/** Who answered otherwise and has not traced: perhaps the only honest one. */
+function unheardDissent(job: Job, { party, exact }: Acceptance): Attempt[] {
+  if (job.dispute === undefined || party === SELF) return []
   const traced = new Set(tracedParties(job).map(({ attempt }) => attempt))
   const accepted = exact ? undefined : digestOf(job.attempts[party]!)
-  return job.attempts.some((attempt) => {
+  return job.attempts.filter((attempt) => {
     if (!isParty(job, attempt) || traced.has(attempt)) return false
     return accepted === undefined || agreement(job, digestOf(attempt)!, accepted) !== true
   })

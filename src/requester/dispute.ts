@@ -31,9 +31,9 @@ export interface Dispute {
 }
 
 export type TraceState =
-  | { readonly status: 'open'; readonly overdueAtMs: number; readonly times: number }
+  | ({ readonly status: 'open' } & Demanded)
   /** Too slow: others are heard meanwhile, but it is still welcome. */
-  | { readonly status: 'overdue'; readonly times: number }
+  | ({ readonly status: 'overdue' } & Demanded)
   | {
       readonly status: 'traced'
       readonly root: string
@@ -42,7 +42,14 @@ export type TraceState =
       readonly agrees: boolean
     }
   /** No loss; `againAtMs` is finite where it said busy. */
-  | { readonly status: 'failed'; readonly againAtMs: number; readonly times: number }
+  | ({ readonly status: 'failed'; readonly againAtMs: number } & Demanded)
+
+interface Demanded {
+  /** How often. */
+  readonly times: number
+  /** Until when its word is waited for, however often it says busy. */
+  readonly overdueAtMs: number
+}
 
 export interface Pair {
   readonly left: number
@@ -103,7 +110,7 @@ export function expireDispute(job: Job, nowMs: number): void {
   const { traces, pairs } = job.dispute ?? {}
   for (const [number, trace] of traces ?? []) {
     if (trace.status === 'open' && trace.overdueAtMs <= nowMs) {
-      traces!.set(number, { status: 'overdue', times: trace.times })
+      traces!.set(number, { ...trace, status: 'overdue' })
     }
   }
   for (const pair of pairs ?? []) {
@@ -115,15 +122,16 @@ export function expireDispute(job: Job, nowMs: number): void {
 export function demandTraces(job: Job, nowMs: number, tracesMax: number): number[] {
   const { dispute } = job
   if (dispute === undefined) return []
-  const overdueAtMs = nowMs + job.spec.attemptTimeoutMs
   return job.attempts.flatMap((attempt) => {
     const trace = dispute.traces.get(attempt.number)
     const isDue = trace === undefined || (trace.status === 'failed' && trace.againAtMs <= nowMs)
     if (!isDue || !isParty(job, attempt) || !isTraceWanted(job, attempt)) return []
     if (dispute.demands >= tracesMax) return []
     dispute.demands += 1
-    const times = (trace?.status === 'failed' ? trace.times : 0) + 1
-    dispute.traces.set(attempt.number, { status: 'open', overdueAtMs, times })
+    const first = { times: 0, overdueAtMs: nowMs + job.spec.attemptTimeoutMs }
+    const { times, overdueAtMs } = trace?.status === 'failed' ? trace : first
+    const status = overdueAtMs > nowMs ? 'open' : 'overdue'
+    dispute.traces.set(attempt.number, { status, overdueAtMs, times: times + 1 })
     return attempt.number
   })
 }
@@ -184,8 +192,8 @@ export function learnTrace(
   job: Job,
   event: Extract<RequesterEvent, { type: 'traced' }>,
 ): readonly Finding[] | undefined {
-  const attempt = awaitedTrace(job, event.attempt)
-  if (attempt === undefined) return
+  const attempt = job.attempts[event.attempt]
+  if (attempt === undefined || awaitedTrace(job, attempt) === undefined) return
   const { root, outputDigest } = event
   const agrees = job.spec.lane === 'exact' ? digestOf(attempt) === outputDigest : event.agrees
   job.dispute!.traces.set(attempt.number, { status: 'traced', root, outputDigest, agrees })
@@ -199,13 +207,13 @@ export function learnTraceFailure(
   nowMs: number,
   busyBackoffMs: number,
 ): readonly Finding[] | undefined {
-  const attempt = awaitedTrace(job, event.attempt)
-  if (attempt === undefined) return
+  const attempt = job.attempts[event.attempt]
+  const demanded = attempt && awaitedTrace(job, attempt)
+  if (attempt === undefined || demanded === undefined) return
   const { traces } = job.dispute!
-  const before = traces.get(attempt.number)
-  const times = before?.status === 'open' || before?.status === 'overdue' ? before.times : 1
+  const { times, overdueAtMs } = demanded
   const fail = (againAtMs: number): readonly Finding[] => {
-    traces.set(attempt.number, { status: 'failed', againAtMs, times })
+    traces.set(attempt.number, { status: 'failed', againAtMs, times, overdueAtMs })
     return []
   }
   switch (event.code) {
@@ -224,11 +232,16 @@ export function learnTraceFailure(
   }
 }
 
-function awaitedTrace(job: Job, number: number): Attempt | undefined {
-  const attempt = job.attempts[number]
-  const status = job.dispute?.traces.get(number)?.status
-  if (attempt === undefined || !isParty(job, attempt)) return
-  return status === 'open' || status === 'overdue' ? attempt : undefined
+function awaitedTrace(job: Job, attempt: Attempt): Demanded | undefined {
+  const trace = job.dispute?.traces.get(attempt.number)
+  if (!isParty(job, attempt)) return
+  return trace?.status === 'open' || trace?.status === 'overdue' ? trace : undefined
+}
+
+/** Whether it said busy, and may be asked again within the time in which its word is waited for. */
+export function isBusyAwhile(job: Job, attempt: Attempt): boolean {
+  const trace = job.dispute?.traces.get(attempt.number)
+  return trace?.status === 'failed' && trace.againAtMs < trace.overdueAtMs && isParty(job, attempt)
 }
 
 /** Takes in a judgement; undefined when it is not awaited. What it says of the requester's own run is ignored. */

@@ -21,6 +21,7 @@ import {
   acceptanceOf,
   fallbackOf,
   isDisagreed,
+  isDissentPending,
   isQuiet,
   mayStandIn,
   ownAcceptance,
@@ -332,7 +333,9 @@ class RequesterMachine {
 
   #accept(job: Job, acceptance: Acceptance, nowMs: number): undefined {
     if (wantsOwnRun(job, acceptance)) return this.#recompute(job, nowMs)
-    this.#settle(job, acceptance, nowMs)
+    if (!isDissentPending(job, acceptance)) return this.#settle(job, acceptance, nowMs)
+    this.#dispute(job, nowMs)
+    this.#wake(job, this.#times(job, nowMs), nowMs)
   }
 
   #recompute(job: Job, nowMs: number): undefined {

@@ -219,6 +219,24 @@ for (const code of ['withheld', 'violated-protocol'] satisfies TraceFailureCode[
   })
 }
 
+test('a dissenter that is busy for a moment is waited for, though others agree', () => {
+  const bench = createDispute()
+  bench.begin()
+  bench.untraced(0, 'busy', 300)
+  bench.traced(1, 'false')
+  bench.join(2, 'lie')
+  bench.traced(2, 'false')
+  assert.is(bench.settled(), undefined)
+  bench.pass(299)
+  assert.is(bench.of('trace').length, 3)
+  bench.pass(300)
+  bench.traced(0, 'true')
+  bench.judged(0, 1, { right: GUILTY })
+  bench.judged(0, 2, { right: GUILTY })
+  assert.is(bench.settled(), undefined)
+  assert.not(bench.evidence().some((line) => line.startsWith(bench.provider(0))))
+})
+
 test('a busy provider is asked for its trace again, and its trace then counts', () => {
   const bench = createDispute()
   bench.begin(2)
@@ -383,6 +401,19 @@ test('the own run contradicts everyone: they are judged against it, and its outp
     ],
   )
   bench.end()
+})
+
+test('who answered rightly over a false trace survives no own run', () => {
+  const bench = createDispute({ canRecompute: true })
+  bench.begin(2)
+  bench.traced(0, 'false')
+  bench.traced(1, 'true', false)
+  bench.judged(0, 1, { left: UNDECIDED })
+  bench.wait(200)
+  bench.recomputed('true', [0])
+  assert.equal([bench.settled()?.accepted, bench.settled()?.verdict.label], ['self', 'recomputed'])
+  assert.equal(bench.settled()?.verdict.agreed, [])
+  assert.equal(bench.of('judge').at(-1), { type: 'judge', jobId: 'job', left: 0, right: 'self' })
 })
 
 test('an own run that fails stands in for nobody', () => {

@@ -3,8 +3,11 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   type Answer,
+  composeDecision,
   composeVerdict,
   findCluster,
+  isLabelAtLeast,
+  VERDICT_LABELS,
   type VerificationError,
 } from '../../src/verification/index.ts'
 
@@ -93,6 +96,31 @@ test('groups are counted among those who agree', () => {
     asked: 5,
     groups: 2,
   })
+})
+
+test('where a run decided, nobody is counted: sides are sorted, and groups are those that agreed', () => {
+  const agreed = answers(['b1', '1'], ['a1', '2'], ['a2', '9'])
+  const disagreed = answers(['d', '1'], ['c', '1'])
+  const decision = { label: 'refereed', agreed, disagreed, asked: 6 } as const
+  const expected = {
+    label: 'refereed',
+    agreed: ['a1', 'a2', 'b1'],
+    disagreed: ['c', 'd'],
+    asked: 6,
+    groups: 2,
+  }
+  assert.equal(composeDecision(decision), expected)
+  const reversed = { ...decision, agreed: agreed.toReversed(), disagreed: disagreed.toReversed() }
+  assert.equal(composeDecision(reversed), expected)
+  const alone = composeDecision({ label: 'recomputed', agreed: [], disagreed, asked: 2 })
+  assert.equal([alone.agreed, alone.groups], [[], 0])
+})
+
+test('labels are ordered by what they rest on, weakest first', () => {
+  assert.equal(VERDICT_LABELS, ['signed', 'replicated', 'refereed', 'recomputed'])
+  for (const [i, label] of VERDICT_LABELS.entries()) {
+    for (const [j, least] of VERDICT_LABELS.entries()) assert.is(isLabelAtLeast(label, least), i >= j)
+  }
 })
 
 const arbitraryAnswers = fc.array(
