@@ -13,6 +13,7 @@ export { merklePath, merkleRoot, merkleRootFromPath } from './merkle.ts'
 export { formatPosition, type Position, parsePosition } from './position.ts'
 export {
   canonicalValue,
+  createValueDigest,
   digestValue,
   dtypeOf,
   FALSE_DIGEST,

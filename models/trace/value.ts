@@ -1,16 +1,21 @@
 /** Values as a trace knows them: a tensor without its name, with one NaN, and its digest. */
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { DTYPES, type DType, type Tensor } from '../tensor/index.ts'
 
 export type Value = Omit<Tensor, 'name'>
 
 /** SHA-256 over domain, element type, rank, dimensions (u64) and bytes; the value must be canonical. 32 bytes. */
 export function digestValue({ dtype, dims, data }: Value): Uint8Array {
+  return createValueDigest(dtype, dims).update(data).digest()
+}
+
+/** The same digest, fed with the bytes piece by piece, so that nobody has to hash megabytes in one go. */
+export function createValueDigest(dtype: DType, dims: readonly number[]): Hash {
   const head = new DataView(new ArrayBuffer(2 + dims.length * 8))
   head.setUint8(0, DTYPES.indexOf(dtype) + 1)
   head.setUint8(1, dims.length)
   for (const [axis, dim] of dims.entries()) head.setBigUint64(2 + axis * 8, BigInt(dim), true)
-  return createHash('sha256').update(VALUE_DOMAIN).update(new Uint8Array(head.buffer)).update(data).digest()
+  return createHash('sha256').update(VALUE_DOMAIN).update(new Uint8Array(head.buffer))
 }
 
 const VALUE_DOMAIN = 'verimesh/value/1\0'
