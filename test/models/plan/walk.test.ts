@@ -325,7 +325,7 @@ test('4,000 leaves are walked in some milliseconds', () => {
       },
     ],
   })
-  const { leaves } = runToy(many, toyInputs(many), 4000)!
+  const { leaves } = runToy(many, toyInputs(many), { leavesMax: 4000 })!
   walked(many, leaves)
   const begin = process.cpuUsage()
   assert.is(walked(many, leaves).length, 4000)
