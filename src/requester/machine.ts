@@ -393,7 +393,9 @@ class RequesterMachine {
       if (search.nextAtMs > nowMs) times.push(search.nextAtMs)
       else {
         search.running = true
-        this.#effects.push({ type: 'find', jobId: spec.id, model: spec.model, atLeast: spec.replicas })
+        // Those that were asked are found again, and a search that is content with them finds nobody new.
+        const atLeast = Math.max(spec.replicas, askedProviders(job).size + countMissing(job))
+        this.#effects.push({ type: 'find', jobId: spec.id, model: spec.model, atLeast })
       }
     }
     const asking = job.state.status === 'asking' && attempts.length < this.#limits.dispatchesMax

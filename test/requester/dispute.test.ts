@@ -265,6 +265,16 @@ test('who always says busy is asked for its trace ever more rarely, and no more 
   bench.end()
 })
 
+test('a search for one more is not content with those that were asked already', () => {
+  const bench = createDispute()
+  bench.begin(2)
+  bench.pass(100)
+  assert.equal(
+    bench.of('find').map(({ atLeast }) => atLeast),
+    [2, 3],
+  )
+})
+
 test('both may have lied: both are out, and two are drawn', () => {
   const bench = createDispute()
   bench.begin()
