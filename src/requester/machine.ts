@@ -276,10 +276,10 @@ class RequesterMachine {
     switch (job.state.status) {
       case 'observing': {
         const { acceptance, untilMs } = job.state
+        if (job.spec.deadlineAtMs <= nowMs) return this.#close(job, acceptance)
         this.#dispute(job, nowMs)
         const isWaiting = untilMs > nowMs && (countAttempts(job, 'open') > 0 || isComparing(job))
-        const isOver = job.spec.deadlineAtMs <= nowMs || !(isWaiting || isDisputing(job))
-        if (isOver) return this.#close(job, acceptance)
+        if (!isWaiting && !isDisputing(job)) return this.#close(job, acceptance)
         return this.#wake(job, this.#times(job, nowMs), nowMs)
       }
       case 'finding':
@@ -297,8 +297,8 @@ class RequesterMachine {
     if (spec.deadlineAtMs <= nowMs) return this.#runOut(job, acceptance ?? fallbackOf(job), nowMs)
     if (job.own.status === 'running') return this.#wake(job, this.#times(job, nowMs), nowMs)
     if (acceptance !== undefined) return this.#accept(job, acceptance, nowMs)
-    // One provider's word that a job is wrong is no more than one provider's answer.
-    if (countInvalidClaims(job) >= Math.max(2, spec.quorum)) {
+    // One provider's word that a job is wrong is no more than one provider's answer; in a dispute, others could run it.
+    if (job.dispute === undefined && countInvalidClaims(job) >= Math.max(2, spec.quorum)) {
       return this.#giveUp(job, describeFailure(job, 'invalid-job'))
     }
     if (job.state.status === 'finding') beginAsking(job, this.#exposed.size > 0)

@@ -265,6 +265,20 @@ test('who always says busy is asked for its trace ever more rarely, and no more 
   bench.end()
 })
 
+test('calling the job invalid ends no dispute about it', () => {
+  const bench = createDispute()
+  bench.begin()
+  bench.failed(2, 'invalid-job')
+  bench.failed(3, 'invalid-job')
+  bench.join(4)
+  bench.traced(0, 'true')
+  bench.traced(1, 'false')
+  bench.judged(0, 1, { right: GUILTY })
+  bench.traced(4, 'true')
+  assert.is(bench.settled()?.verdict.label, 'refereed')
+  assert.is(bench.evidence().filter((line) => line.endsWith('failed')).length, 2)
+})
+
 test('a search for one more is not content with those that were asked already', () => {
   const bench = createDispute()
   bench.begin(2)
