@@ -139,6 +139,9 @@ function verifySpecial(
       if (reduction !== '' && reduction !== 'none') refuse(`it adds up by "${reduction}" in no fixed order`)
       break
     }
+    case 'Scan':
+      if (node.output.includes('')) refuse('it leaves out an output, which the engine does not know')
+      break
     case 'Cast':
       verifyElementType('to')
       break
