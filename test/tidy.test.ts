@@ -31,6 +31,7 @@ const EDGES = [
   'peers/clock/',
   'peers/discovery/',
   'peers/files/',
+  'peers/fraud/store.ts',
   'peers/host/',
   'peers/identity/',
   'peers/mesh/',
