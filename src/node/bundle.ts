@@ -23,18 +23,13 @@ export async function writeBundle(
   place: { readonly signer: Signer; readonly directory: string },
 ): Promise<string> {
   const { job, accepted, receipts, verdict, closedAtMs, digestsOnly } = parts
-  const { label } = verdict
-  if (label === 'refereed' || label === 'recomputed') {
-    // A weaker label would be a lie about what the answer rests on.
-    throw new BundleError('unwritable', `the receipt has no room for the verdict "${label}"`)
-  }
   const bytes = createBundle(place.signer, {
     job: job.envelope,
     salt: job.salt,
     ...(digestsOnly ? {} : { inputs: job.inputs, outputs: accepted.outputs }),
     acceptedDigest: accepted.outputDigest,
     receipts,
-    verdict: { label, asked: verdict.asked, groups: verdict.groups },
+    verdict: { label: verdict.label, asked: verdict.asked, groups: verdict.groups },
     closedAtMs,
   })
   const path = join(place.directory, `${job.id}.bundle`)
