@@ -1,0 +1,91 @@
+/** The exact lane from the inside, for measuring and for lying: one engine, many models, every step at hand. */
+import { type ExactModel, modelSignature, prepareExactModel, readModel } from '../../models/graph/index.ts'
+import type { Plan, Step } from '../../models/plan/index.ts'
+import { createExactExecutor, type ExactExecutor } from '../../models/runtime/exact-execution.ts'
+import {
+  createInterpreter,
+  digestOf,
+  isHeld,
+  type Machine,
+  type Term,
+} from '../../models/runtime/interpreter.ts'
+import type { WasmEngine, WasmValue } from '../../models/runtime/wasm-engine.ts'
+import { createWasmMachine } from '../../models/runtime/wasm-machine.ts'
+import { encodeTensors, type Tensor } from '../../models/tensor/index.ts'
+import { ABSENT, canonicalValue, formatPosition, type Leaf, type Position } from '../../models/trace/index.ts'
+import type { ModelFiles } from './models/index.ts'
+
+/** A model opened on an engine. Everything happens in this process, at once. */
+export interface Lane {
+  readonly exact: ExactModel
+  readonly plan: Plan
+  readonly executor: ExactExecutor
+  /** Runs the model; `onStep` is told of every leaf, and of a step that runs alone also its operands. */
+  walk(inputs: readonly Tensor[], onStep: (step: WalkedStep) => void): readonly Tensor[]
+}
+
+export interface WalkedStep {
+  readonly leaf: Leaf
+  readonly phase: Position['phase']
+  readonly step: Step
+  /** As `operands` of an ExactRuntime: a payload of what is neither constant nor absent. Made on demand, during the call. */
+  payload(): Uint8Array
+}
+
+export interface LaneOptions {
+  readonly sessionBytesMax?: number
+  /** Stands between the interpreter and the machine: where a liar lies. */
+  readonly wrap?: (machine: Machine<WasmValue>) => Machine<WasmValue>
+}
+
+/** Throws GraphError for a model that the lane refuses. */
+export function openLane(
+  { model, files }: ModelFiles,
+  engine: WasmEngine,
+  { sessionBytesMax, wrap = (machine) => machine }: LaneOptions = {},
+): Lane {
+  const read = readModel(model)
+  const exact = prepareExactModel(read, files)
+  const machine = wrap(
+    createWasmMachine(exact, engine, sessionBytesMax === undefined ? {} : { sessionBytesMax }),
+  )
+  const { plan } = exact
+  const executor = createExactExecutor(plan, machine, modelSignature(read), () => performance.now())
+  const interpret = createInterpreter(plan, machine)
+  return { exact, plan, executor, walk }
+
+  function walk(inputs: readonly Tensor[], onStep: (step: WalkedStep) => void): Tensor[] {
+    const digests = (terms: readonly Term<WasmValue>[]): Uint8Array[] =>
+      terms.map((term) => (term === undefined ? ABSENT : digestOf(machine, term)))
+    const given = plan.inputs.map((name) => {
+      const { dtype, dims, data } = inputs.find((input) => input.name === name)!
+      return machine.write(canonicalValue({ dtype, dims, data }))
+    })
+    const outputs = interpret(given, {
+      onLeaf(position, step, operands, made) {
+        onStep({
+          leaf: {
+            position: formatPosition(position),
+            operator: step.digest,
+            operands: digests(operands),
+            outputs: digests(made),
+          },
+          phase: position.phase,
+          step,
+          payload: () => payloadOf(operands),
+        })
+      },
+    })
+    return outputs!.map((value, index) => ({ name: plan.outputs[index]!.name, ...value }))
+  }
+
+  function payloadOf(terms: readonly Term<WasmValue>[]): Uint8Array {
+    const tensors = new Map<string, Tensor>()
+    for (const term of terms) {
+      if (!isHeld(term)) continue
+      const name = Buffer.from(digestOf(machine, term)).toString('hex')
+      if (!tensors.has(name)) tensors.set(name, { name, ...machine.read(term.value) })
+    }
+    return encodeTensors([...tensors.values()])
+  }
+}
