@@ -66,7 +66,8 @@ export interface WasmEngine {
  */
 export async function createWasmEngine(): Promise<WasmEngine> {
   const glue = (await import(pathToFileURL(resolve('ort-wasm-simd-threaded.mjs')).href)) as GlueModule
-  const module = await wasm.compile(readPinnedWasm())
+  compiled ??= compile()
+  const module = await compiled
   let memory: WasmMemory | undefined
   const starvation = { isStarved: false }
   const ort = await glue.default({
@@ -78,6 +79,18 @@ export async function createWasmEngine(): Promise<WasmEngine> {
   })
   if (memory === undefined) throw new RuntimeError('load-failed', 'the WASM engine did not start')
   return start(ort, memory, starvation)
+}
+
+/** Made once in a process; each engine is an instance with a heap of its own. */
+let compiled: Promise<object> | undefined
+
+async function compile(): Promise<object> {
+  try {
+    return await wasm.compile(readPinnedWasm())
+  } catch (error) {
+    compiled = undefined
+    throw error
+  }
 }
 
 /** The bytes of the wasm file, if they are the pinned ones. Throws RuntimeError `load-failed`. */

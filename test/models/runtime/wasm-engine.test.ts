@@ -1,0 +1,172 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { exactRuntimeInfo, RuntimeError } from '../../../models/runtime/index.ts'
+import {
+  createWasmEngine,
+  isRefusal,
+  readPinnedWasm,
+  type WasmEngine,
+} from '../../../models/runtime/wasm-engine.ts'
+import type { Value } from '../../../models/trace/index.ts'
+import { buildModel, elementBytes, type OnnxDType, type OnnxNode } from '../../fixtures/onnx-builder.ts'
+
+const floats = (dims: number[], elements: number[]): Value => value('float32', dims, elements)
+const longs = (elements: number[], dims = [elements.length]): Value => value('int64', dims, elements)
+const value = (dtype: OnnxDType, dims: number[], elements: number[]): Value => ({
+  dtype,
+  dims,
+  data: elementBytes(dtype, elements),
+})
+
+type Case = [what: string, node: Omit<OnnxNode, 'inputs' | 'outputs'>, operands: Value[], output?: OnnxDType]
+
+/** Runs one operator of one output; gives its bytes. */
+function run(engine: WasmEngine, [, node, operands, output = 'float32']: Case): Uint8Array {
+  const names = operands.map((_, index) => `i${index}`)
+  const model = buildModel({
+    inputs: operands.map(({ dtype }, index) => ({ name: names[index]!, dtype })),
+    outputs: [{ name: 'o', dtype: output }],
+    nodes: [{ ...node, inputs: names, outputs: ['o'] }],
+  })
+  const session = engine.createSession(model, names, ['o'])
+  const [given] = engine.run(session, operands.map(engine.write))
+  return new Uint8Array(engine.view(given!))
+}
+
+function codeOf(work: () => unknown): string {
+  try {
+    work()
+    return 'none'
+  } catch (error) {
+    assert.instance(error, RuntimeError)
+    return (error as RuntimeError).code
+  }
+}
+
+test('the lane’s id names the wasm and the rules of the trace', () => {
+  assert.equal(exactRuntimeInfo(), {
+    engine: 'onnxruntime-web',
+    version: '1.30.0+wasm.3398c10d07d229bd+trace.1',
+    lane: 'exact',
+    instructionSet: 'wasm32-simd',
+  })
+})
+
+test('refuses a wasm that is not the pinned one, and says which it is', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'verimesh-wasm-'))
+  try {
+    const bytes = new Uint8Array(readPinnedWasm())
+    bytes[bytes.length - 1]! ^= 1
+    const path = join(directory, 'other.wasm')
+    await writeFile(path, bytes)
+    assert.throws(
+      () => readPinnedWasm(path),
+      (error: RuntimeError) =>
+        error.code === 'load-failed' &&
+        /SHA-256 [0-9a-f]{64} where 3398c10d.* is expected/.test(error.message),
+    )
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})
+
+test('an operator that cannot take its operands refuses, and the engine goes on', async () => {
+  const engine = await createWasmEngine()
+  const cases: Case[] = [
+    ['an index outside', { operator: 'Gather' }, [floats([3], [1, 2, 3]), longs([7])]],
+    ['a shape of another size', { operator: 'Reshape' }, [floats([3], [1, 2, 3]), longs([2, 2])]],
+    ['shapes that do not multiply', { operator: 'MatMul' }, [floats([1, 2], [1, 2]), floats([1, 2], [1, 2])]],
+    ['shapes that do not broadcast', { operator: 'Add' }, [floats([3], [1, 2, 3]), floats([2], [1, 2])]],
+    ['types that do not match', { operator: 'Add' }, [floats([1], [1]), longs([1])]],
+    ['a type without a kernel', { operator: 'Sin' }, [longs([1])]],
+    ['an axis outside', { operator: 'Unsqueeze' }, [floats([1], [1]), longs([9])]],
+    ['a negative depth', { operator: 'OneHot' }, [longs([1]), longs([-3], []), floats([2], [0, 1])]],
+  ]
+  for (const one of cases)
+    assert.is(
+      codeOf(() => run(engine, one)),
+      'run-failed',
+      one[0],
+    )
+  assert.not.ok(engine.isSpent())
+  const ok = run(engine, ['', { operator: 'Neg' }, [floats([2], [1, -2])]])
+  assert.equal([...new Float32Array(ok.buffer)], [-1, 2])
+})
+
+test('an operator that explodes is no refusal, and the engine is not believed again', async () => {
+  const cases: Case[] = [
+    ['beyond the heap', { operator: 'ConstantOfShape' }, [longs([600, 1000, 1000])]],
+    ['beyond all addresses', { operator: 'ConstantOfShape' }, [longs([1300, 1000, 1000])]],
+    ['beyond all numbers', { operator: 'ConstantOfShape' }, [longs([2 ** 31, 2 ** 31, 2 ** 31])]],
+    ['by repetition', { operator: 'Tile' }, [floats([1000], new Array(1000).fill(1)), longs([900_000])]],
+    ['by expansion', { operator: 'Expand' }, [floats([1], [1]), longs([700, 1000, 1000])]],
+    ['by padding', { operator: 'Pad' }, [floats([1], [1]), longs([0, 700_000_000])]],
+    [
+      'by an outer product',
+      { operator: 'OneHot' },
+      [longs([1, 2]), longs([10 ** 9], []), floats([2], [0, 1])],
+    ],
+  ]
+  for (const one of cases) {
+    const engine = await createWasmEngine()
+    assert.is(
+      codeOf(() => run(engine, one)),
+      'out-of-memory',
+      one[0],
+    )
+    assert.ok(engine.isSpent(), one[0])
+    assert.is(
+      codeOf(() => engine.write(longs([1]))),
+      'crashed',
+      'nothing more is asked of it',
+    )
+    assert.ok(engine.heapBytes() < 2 ** 30, one[0])
+  }
+})
+
+test('many small pieces fill the heap up to its bound, and the last is no refusal', async () => {
+  const engine = await createWasmEngine()
+  const piece: Value = { dtype: 'uint8', dims: [2 ** 28], data: new Uint8Array(2 ** 28) }
+  const codes: string[] = []
+  while (codes.at(-1) !== 'out-of-memory') codes.push(codeOf(() => engine.write(piece)))
+  assert.equal(codes, [...new Array(7).fill('none'), 'out-of-memory'])
+  assert.ok(engine.heapBytes() <= 2 ** 31)
+})
+
+test('a trap of the machine is no refusal', async () => {
+  const engine = await createWasmEngine()
+  const lowest: Value = { dtype: 'int64', dims: [1], data: elementBytes('int64', [-(2n ** 63n)]) }
+  const beyond: Case = ['', { operator: 'Div' }, [lowest, longs([-1])], 'int64']
+  assert.is(
+    codeOf(() => run(engine, beyond)),
+    'crashed',
+  )
+  assert.ok(engine.isSpent())
+})
+
+test('what might be a lack of memory is none of the operands’ fault', () => {
+  const refusals: [number, string][] = [
+    [2, 'indices element out of data bounds'],
+    [1, 'Type Error: Type parameter (T) of Optype (Add) bound to different types'],
+    [6, 'reshape_helper.h:93 input_shape_size == requested_shape_size was false.'],
+    [9, 'Could not find an implementation for Sin(7)'],
+  ]
+  const doubts: [number, string][] = [
+    [6, 'std::bad_alloc'],
+    [1, 'Failed to allocate memory for requested buffer of size 4000000000'],
+    [6, 'Status Message: bad allocation'],
+    [2, 'out of memory'],
+    [6, 'buffer != nullptr was false.'],
+    [6, 'Integer overflow'],
+    [6, 'something that nobody has read yet'],
+    [3, 'no such file'],
+    [0, ''],
+  ]
+  for (const [code, message] of refusals) assert.ok(isRefusal(code, message), message)
+  for (const [code, message] of doubts) assert.not.ok(isRefusal(code, message), message)
+})
+
+test.run()
