@@ -7,7 +7,7 @@ import type { GraphProto, TypeProto } from './generated/onnx_pb.js'
 import type { OnnxModel } from './model.ts'
 import { subgraphsOf } from './names.ts'
 import { domainOf } from './operator-digest.ts'
-import { refuseNode, verifyNode, verifyOperandTypes } from './operator-verification.ts'
+import { refuseNode, verifyConstantNode, verifyNode, verifyOperandTypes } from './operator-verification.ts'
 
 /** Throws GraphError `unsupported-operator` at the first node that is not supported, `corrupt-model` where graphs have no end. */
 export function verifyModel(model: OnnxModel, opsetOf: (domain: string) => number): void {
@@ -26,10 +26,13 @@ export function verifyModel(model: OnnxModel, opsetOf: (domain: string) => numbe
       if (nodes > NODES_MAX)
         throw new GraphError('unsupported-operator', `the model has more than ${NODES_MAX} nodes`)
       const domain = domainOf(node)
-      if (domain === '' && node.opType === 'Constant') continue
       const operator = { domain, type: node.opType, opset: opsetOf(domain) }
       if (functions.has(`${domain}:${node.opType}`))
         refuseNode(node, operator, "it is a function of the model's own")
+      if (domain === '' && node.opType === 'Constant') {
+        verifyConstantNode(node, operator)
+        continue
+      }
       verifyNode(node, operator)
       const name = node.name === '' ? (node.output[0] ?? '') : node.name
       const dtypes = node.input.map((operand) =>

@@ -97,9 +97,10 @@ function freePrefix(node: NodeProto): string {
     for (const inner of graph.node) for (const subgraph of subgraphsOf(inner)) collect(subgraph)
   }
   for (const graph of subgraphsOf(node)) collect(graph)
-  let prefix = ''
-  while (names.some((name) => name.startsWith(`${prefix}i`) || name.startsWith(`${prefix}o`))) prefix += '~'
-  return prefix
+  if (names.length === 0) return ''
+  let tildes = 0
+  for (const name of names) tildes = Math.max(tildes, name.length - name.replace(/^~+/, '').length)
+  return '~'.repeat(tildes + 1)
 }
 
 function plainAttribute(attribute: AttributeProto, external: ExternalData): AttributeProto {

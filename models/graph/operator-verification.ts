@@ -30,6 +30,15 @@ export function verifyNode(node: NodeProto, operator: Operator): void {
   verifySpecial(node, operator, refuse)
 }
 
+/** The same for a `Constant`, which needs no entry in the list: throws unless its value is made of numbers. */
+export function verifyConstantNode(node: NodeProto, operator: Operator): void {
+  const refuse = (why: string): never => refuseNode(node, operator, why)
+  verifyAttributes(node, refuse)
+  for (const { type } of node.attribute) {
+    if (type === AttributeType.STRING || type === AttributeType.STRINGS) refuse('it is text')
+  }
+}
+
 /**
  * Throws `unsupported-operator` where the operator is not listed for an element type of its operands. `dtypes` by position;
  * undefined for what is absent or not known yet. The engine calls it with the types that it has at hand: it refuses

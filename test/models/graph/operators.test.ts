@@ -75,6 +75,25 @@ test('looks into every graph', () => {
   }
 })
 
+test('refuses text and attributes of two meanings in a Constant, also within a Scan', () => {
+  const texts: Partial<OnnxNode>[] = [
+    { strings: { value_string: 'a' } },
+    { strings: { value_strings: ['a', 'b'] } },
+    { graphs: { value: { inputs: [], outputs: [], nodes: [] } } },
+  ]
+  for (const attributes of texts) {
+    const constant = { operator: 'Constant', name: 'k', inputs: [], outputs: ['y'], ...attributes }
+    refuses(() => planOf(build([constant])), /Constant .*"k".*(text|graph)/)
+    const body: OnnxGraph = {
+      inputs: [value('row', 'float32', [])],
+      outputs: [value('y', 'float32', [])],
+      nodes: [constant],
+    }
+    const scan = build([{ operator: 'Scan', inputs: ['x'], outputs: ['y'], graphs: { body } }])
+    refuses(() => planOf(scan), /Constant .*"k".*(text|graph)/)
+  }
+})
+
 test("refuses functions of the model's own, also one that is called like an operator", () => {
   const definition = (name: string, domain: string) => ({
     name,
