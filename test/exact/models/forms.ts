@@ -6,17 +6,33 @@ const WIDE_ROWS = 40_960
 const WIDE_COLUMNS = 256
 
 export const FORM_MODELS: readonly TestModel[] = [
-  graphModel('unsorted', unsorted, (random) => [sample('x', 'float32', [5], random.floats(5))], {
-    leavesMin: 9,
-  }),
+  graphModel(
+    'unsorted',
+    () => unsorted(false),
+    (random) => [sample('x', 'float32', [5], random.floats(5))],
+    {
+      leavesMin: 9,
+    },
+  ),
+  // Within a branch onnxruntime wants order.
+  graphModel(
+    'unsorted-branch',
+    () => unsorted(true),
+    (random) => [sample('x', 'float32', [5], random.floats(5))],
+    {
+      leavesMin: 9,
+      native: 'refused',
+    },
+  ),
   graphModel('scalar', scalar, (random) => [sample('x', 'float32', [], random.floats(1))], { leavesMin: 4 }),
   graphModel(
     'empty',
     empty,
-    (_, seed) => [sample('x', 'float32', [seed % 2 === 1 ? 0 : 2, 3], [])].map(filled),
-    {
-      leavesMin: 6,
-    },
+    (random, seed) => [
+      sample('x', 'float32', [2, 3], random.floats(6)),
+      sample('rows', 'int64', [1], [seed % 2 === 1 ? 0 : 2]),
+    ],
+    { leavesMin: 8 },
   ),
   graphModel('defaults', defaults, (random) => [sample('x', 'float32', [3], random.floats(3))], {
     leavesMin: 2,
@@ -37,8 +53,9 @@ export const FORM_MODELS: readonly TestModel[] = [
   wideGather(),
 ]
 
-/** The last step comes first, in a branch too. */
-function unsorted(): OnnxGraph {
+/** The last step comes first, also in the branch if asked. */
+function unsorted(isBranchUnsorted: boolean): OnnxGraph {
+  const branch = [node('Exp', 'u', 't'), node('Neg', 'c', 'u')]
   return {
     inputs: [value('x', 'float32', ['n'])],
     outputs: values('y:1 z:1'),
@@ -50,7 +67,7 @@ function unsorted(): OnnxGraph {
           then_branch: {
             inputs: [],
             outputs: [value('t', 'float32')],
-            nodes: [node('Exp', 'u', 't'), node('Neg', 'c', 'u')],
+            nodes: isBranchUnsorted ? branch : branch.reverse(),
           },
           else_branch: { inputs: [], outputs: [value('v', 'float32')], nodes: [node('Abs', 'd', 'v')] },
         },
@@ -81,13 +98,14 @@ function scalar(): OnnxGraph {
   }
 }
 
-/** `x` has no elements where the seed is odd. */
+/** Nothing is left of `x` where the seed is odd. */
 function empty(): OnnxGraph {
   return {
-    inputs: [value('x', 'float32', ['n', 3])],
+    inputs: [value('x', 'float32', ['n', 3]), value('rows', 'int64', [1])],
     outputs: values('y:2 s:0 p:2 k:1:int64'),
     nodes: [
-      node('Exp', 'x', 'a'),
+      node('Slice', 'x zero rows zero', 'some'),
+      node('Exp', 'some', 'a'),
       node('MatMul', 'a weights', 'b'),
       node('Concat', 'b b', 'y', { integers: { axis: 0 } }),
       node('ReduceSum', 'a', 's', { integers: { keepdims: 0 } }),
@@ -95,12 +113,8 @@ function empty(): OnnxGraph {
       node('Transpose', 'a', 't'),
       node('MatMul', 't a', 'p'),
     ],
-    initializers: [constant('weights', [3, 2], [1, 2, 3, 4, 5, 6])],
+    initializers: [constant('weights', [3, 2], [1, 2, 3, 4, 5, 6]), constant('zero', [1], [0], 'int64')],
   }
-}
-
-function filled(tensor: ReturnType<typeof sample>): ReturnType<typeof sample> {
-  return tensor.dims[0] === 0 ? tensor : sample('x', 'float32', [2, 3], [1, -2, 0.5, 3, 0.25, -1])
 }
 
 /** An initializer that is an input as well: a default, which the exact lane takes as a constant. */

@@ -119,7 +119,7 @@ export const LOOP_MODELS: readonly TestModel[] = [
   loopModel('loop-gives-outer', givingOuter, 3, true, { native: 'refused' }),
   loopModel('loop-left-out', leavingOut, 3, true, { native: 'refused' }),
   loopModel('loop-nested', () => nested('quarter'), 3, true, { leavesMin: 40 }),
-  loopModel('loop-shadows', () => nested('half'), 3, true, { leavesMin: 40, native: 'refused' }),
+  loopModel('loop-shadows', () => nested('half'), 3, true, { leavesMin: 40 }),
   // Leaves in number: what a long trace costs, and where an iteration has more than one digit.
   loopModel('loop-long', () => loop('trips -', 'y:1', STEADY), 400, true, { leavesMin: 1600 }),
   loopModel('loop-long-scan', () => loop('trips -', 'y:1 z:2 w:1', SCANNING), 250, true, { leavesMin: 1250 }),
