@@ -1,4 +1,4 @@
-/** Read as: files of one proof each are `<peer id of the accused>.proof`. */
+/** A proof's file is `<peer id of the accused>.proof`. */
 export const PROOF_SUFFIX = '.proof'
 /** One line an exposed key; it outlives the proof's bytes. */
 export const EXPOSURES_FILE = 'exposed.jsonl'
@@ -11,6 +11,8 @@ export const EXPOSURES_MAX = 8192
 export const EXPOSURES_FILE_BYTES_MAX = 8 * 1024 * 1024
 /** A job's id has 64; longer texts do not come from this program. */
 export const EXPOSURE_TEXT_MAX = 128
+/** A temporary file of this age is no write that goes on: writing 65 MB takes seconds. */
+export const UNFINISHED_MS = 60 * 60_000
 
 /** Gossip topic of notices. */
 export const FRAUD_TOPIC = '/verimesh/fraud/1'

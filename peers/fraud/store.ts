@@ -17,6 +17,7 @@ import {
   HELD_BYTES_MAX,
   HELD_PROOFS_MAX,
   PROOF_SUFFIX,
+  UNFINISHED_MS,
 } from './constants.ts'
 import { type StoreLimits, selectDropped, selectForgotten } from './eviction.ts'
 import {
@@ -113,8 +114,9 @@ class DirectoryStore implements ProofStore {
       if (sha256(bytes) !== exposure.id) throw new Error('its bytes have changed')
       return bytes
     } catch (error) {
-      // Meanwhile it may have made room for another one, which is no damage.
-      if (this.#held.delete(exposure.id)) this.#warn(path, error)
+      this.#held.delete(exposure.id)
+      // It made room for another one meanwhile, here or in another process.
+      if (!isMissing(error)) this.#warn(path, error)
       return undefined
     }
   }
@@ -127,6 +129,7 @@ class DirectoryStore implements ProofStore {
 
   async #add(proof: ProofSummary, bytes: Uint8Array, origin: ProofOrigin): Promise<Exposure | undefined> {
     const { accused, kind, model, jobId, publishable } = proof
+    await this.#refresh()
     if (this.#exposures.has(accused)) return undefined
     const exposure: Exposure = {
       ...{ accused, kind, model, jobId, publishable, origin },
@@ -185,13 +188,30 @@ class DirectoryStore implements ProofStore {
   }
 
   async load(): Promise<void> {
-    const names = await this.#names()
-    if (names.includes(EXPOSURES_FILE)) await this.#loadExposures()
-    for (const name of names) {
+    await this.#refresh()
+    for (const name of await this.#names()) {
       const path = join(this.#directory, name)
-      // A write that a power cut ended; nobody else writes such names.
-      if (name.endsWith('.tmp')) await this.#remove(path)
-      else if (name.endsWith(PROOF_SUFFIX)) await this.#loadProof(path, name.slice(0, -PROOF_SUFFIX.length))
+      if (name.endsWith('.tmp')) await this.#removeOld(path)
+      else if (name.endsWith(PROOF_SUFFIX) && !this.#exposures.has(name.slice(0, -PROOF_SUFFIX.length)))
+        this.#warn(path, new Error('this node has not verified it; "verimesh fraud verify" does'))
+    }
+  }
+
+  /** Takes up what the file says and memory does not: at the start all of it, later what another process added. */
+  async #refresh(): Promise<void> {
+    const path = join(this.#directory, EXPOSURES_FILE)
+    try {
+      const { size } = await stat(path)
+      if (size > EXPOSURES_FILE_BYTES_MAX) throw new Error(`it is ${size} bytes long`)
+      const { exposures, damaged } = decodeExposures(await readFile(path))
+      if (damaged > 0) this.#options.log.warn(`${damaged} lines of ${path} can't be read; they are ignored.`)
+      for (const exposure of exposures) {
+        if (this.#exposures.has(exposure.accused)) continue
+        this.#exposures.set(exposure.accused, exposure)
+        await this.#loadProof(exposure)
+      }
+    } catch (error) {
+      if (!isMissing(error)) this.#warn(path, error)
     }
   }
 
@@ -199,35 +219,31 @@ class DirectoryStore implements ProofStore {
     try {
       return (await readdir(this.#directory)).sort()
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
-        this.#warn(this.#directory, error)
+      if (!isMissing(error)) this.#warn(this.#directory, error)
       return []
     }
   }
 
-  async #loadExposures(): Promise<void> {
-    const path = join(this.#directory, EXPOSURES_FILE)
+  async #loadProof({ accused, id, bytes }: Exposure): Promise<void> {
+    const path = this.#pathOf(accused)
     try {
       const { size } = await stat(path)
-      if (size > EXPOSURES_FILE_BYTES_MAX) throw new Error(`it is ${size} bytes long`)
-      const { exposures, damaged } = decodeExposures(await readFile(path))
-      for (const exposure of exposures) this.#exposures.set(exposure.accused, exposure)
-      if (damaged > 0) this.#options.log.warn(`${damaged} lines of ${path} can't be read; they are ignored.`)
+      if (size !== bytes) throw new Error(`it has ${size} bytes instead of ${bytes}`)
+      if ((await sha256OfFile(path)) !== id) throw new Error('its bytes have changed')
+      this.#held.set(id, accused)
     } catch (error) {
-      this.#warn(path, error)
+      // It made room for others once.
+      if (!isMissing(error)) this.#warn(path, error)
     }
   }
 
-  async #loadProof(path: string, accused: string): Promise<void> {
-    const exposure = this.#exposures.get(accused)
+  /** What a write left behind that was cut short, unless it is one that goes on in another process. */
+  async #removeOld(path: string): Promise<void> {
     try {
-      if (exposure === undefined)
-        throw new Error('this node has not verified it; "verimesh fraud verify" does')
-      if ((await stat(path)).size !== exposure.bytes) throw new Error(`it has not ${exposure.bytes} bytes`)
-      if ((await sha256OfFile(path)) !== exposure.id) throw new Error('its bytes have changed')
-      this.#held.set(exposure.id, accused)
+      const { mtimeMs } = await stat(path)
+      if (this.#options.clock.now() - mtimeMs > UNFINISHED_MS) await this.#remove(path)
     } catch (error) {
-      this.#warn(path, error)
+      if (!isMissing(error)) this.#warn(path, error)
     }
   }
 
@@ -239,6 +255,10 @@ class DirectoryStore implements ProofStore {
   #pathOf(accused: string): string {
     return join(this.#directory, `${accused}${PROOF_SUFFIX}`)
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -37,7 +46,7 @@ test.before.each(() => {
 })
 const log = { debug() {}, info() {}, warn: (message: string) => warnings.push(message) }
 
-let nowMs = 1_000
+let nowMs = Date.now()
 const open = (directory: string, limits: Partial<StoreLimits> = {}) =>
   createProofStore(directory, { clock: { now: () => nowMs++, after: () => () => {} }, log, limits })
 const add = (store: ProofStore, seed: number, origin: ProofOrigin = 'gossip', length = 10) =>
@@ -158,17 +167,30 @@ test('a file that this node has not verified exposes nobody', async () => {
   await add(await open(directory), 1)
   writeFileSync(join(directory, `${key(2)}.proof`), bytesOf(2))
   writeFileSync(join(directory, 'notes.proof'), 'nonsense')
-  writeFileSync(join(directory, `${key(1)}.proof.0123456789ab.tmp`), 'half')
+  const [old, recent] = ['old', 'recent'].map((age) => join(directory, `${key(1)}.proof.${age}.tmp`))
+  for (const path of [old!, recent!]) writeFileSync(path, 'half')
+  utimesSync(old!, new Date(0), new Date(0))
   const store = await open(directory)
   assert.equal(
     store.list().map(({ accused }) => accused),
     [key(1)],
   )
   assert.is(warnings.length, 2)
-  assert.not(
-    readdirSync(directory).some((name) => name.endsWith('.tmp')),
-    'what a power cut left is removed',
-  )
+  assert.not(existsSync(old!), 'what a power cut left is removed')
+  assert.ok(existsSync(recent!), 'what another process may be writing is not')
+})
+
+test('two processes that share a directory lose nothing of each other', async () => {
+  const directory = scratch()
+  const [one, other] = [await open(directory), await open(directory)]
+  await add(one, 1)
+  await add(other, 2)
+  assert.equal(heldBy(other, [1, 2]), [1, 2])
+  assert.is(await other.add(about(1), bytesOf(9), 'own'), undefined, 'a key has one proof')
+  await add(one, 3)
+  assert.equal(heldBy(one, [1, 2, 3]), [1, 2, 3])
+  assert.equal(heldBy(await open(directory), [1, 2, 3]), [1, 2, 3])
+  assert.equal(warnings, [])
 })
 
 test('a damaged line costs only itself', async () => {

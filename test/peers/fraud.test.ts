@@ -21,13 +21,19 @@ import { createEphemeralIdentity } from '../../peers/identity/index.ts'
 import {
   createProofServer,
   encodeFraudNotice,
+  encodeFraudProof,
   type FraudNotice,
   type FraudVerdict,
   fetchFraudProof,
+  fraudProofId,
   PROOF_BYTES_MAX,
   PROOF_EXCHANGE_PROTOCOL,
   ProofExchangeError,
+  proveEquivocation,
+  verifyFraudProof,
 } from '../../protocols/fraud/index.ts'
+import { sealReceipt } from '../../protocols/receipt/index.ts'
+import { testJob, testReceipt } from '../fixtures/jobs.ts'
 import { seededSigner } from '../fixtures/seeded-signer.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -233,6 +239,41 @@ test('who comes later is told, by who made the proof and by who only verified it
   assert.ok(again.store.has(key(1)))
   const later = await startNode([again])
   await until('told after a restart', () => later.exposed.length === 1)
+})
+
+test('who begins to care later is told by the heartbeat, in turn, and in between nobody speaks', async () => {
+  const clock = new HandClock()
+  const accuser = await startNode([], { clock })
+  let cares = false
+  const late = await startNode([accuser], { concerns: () => cares })
+  const { gossip } = accuser.host.services
+  const publishNow = gossip.publish.bind(gossip)
+  let told = 0
+  let reached = 0
+  gossip.publish = async (...message) => {
+    told++
+    const result = await publishNow(...message)
+    reached += result.recipients.length
+    return result
+  }
+  for (const seed of [1, 2]) await publish(accuser, proofOf({ accused: key(seed) }))
+  let before = -1
+  await until('both are told, and nothing is due any more', () => {
+    const isQuiet = reached >= 2 && before === told
+    before = told
+    clock.advance(3_000)
+    return isQuiet
+  })
+  assert.equal(late.exposed, [])
+  cares = true
+  before = told
+  clock.advance(15_000)
+  assert.is(told, before)
+  for (const count of [1, 2]) {
+    clock.advance(33_000)
+    await until('one more is told', () => late.exposed.length === count)
+  }
+  assert.equal(late.exposed.map(({ accused }) => accused).sort(), [key(1), key(2)].sort())
 })
 
 test('whom a proof does not concern fetches nothing and passes nothing on', async () => {
@@ -498,6 +539,51 @@ test('a verification that never ends is given up, and one that fails is nobodyâ€
   })
   for (const teller of tellers) assert.is(teller.demerits(), 0)
   assert.equal(victim.store.list(), [])
+})
+
+test('a real proof is made, told, fetched, verified and kept; a slander made of the same statements is not', async () => {
+  const laneId = '1.30.0+wasm.0123456789abcdef+trace.1'
+  const liar = seededSigner(5)
+  const terms = {
+    lane: 'exact',
+    policy: { replicas: 2, quorum: 2, referee: true, publicDisputes: true },
+  } as const
+  const job = testJob(seededSigner(6), new Uint8Array(4), terms)
+  const receiptOf = (outputs: number, signer = liar) =>
+    sealReceipt(
+      signer,
+      testReceipt(job.commitment, new Uint8Array(4).fill(outputs), {
+        runtime: {
+          ...{ engine: 'onnxruntime-web', version: laneId, lane: 'exact' },
+          ...{ instructionSet: 'wasm32-simd', batched: false },
+        },
+      }),
+    )
+  const verifier = { modelOf: () => undefined, laneId }
+  const signal = new AbortController().signal
+  const { bytes } = await proveEquivocation(
+    { job: job.envelope, receipts: [receiptOf(1), receiptOf(2)] },
+    verifier,
+    signal,
+  )
+  const verify: FraudServiceOptions['verify'] = (proof, limit) => verifyFraudProof(proof, verifier, limit)
+  const accuser = await startNode([], { verify })
+  const hearer = await startNode([accuser], { verify })
+  assert.ok((await accuser.service.publish(bytes, signal)).told)
+  await until('exposed', () => hearer.exposed.length === 1)
+  assert.is(hearer.store.find(liar.peerId)?.jobId, Buffer.from(job.commitment).toString('hex'))
+
+  const receipts = [receiptOf(1), receiptOf(2, seededSigner(8))].sort(Buffer.compare) as [
+    Uint8Array,
+    Uint8Array,
+  ]
+  const slander = encodeFraudProof({ claim: 'receipts', job: job.envelope, receipts })
+  const slanderer = await hostileNeighbour(hearer, [slander])
+  const id = fraudProofId(slander)
+  const notice = { id, bytes: slander.byteLength, kind: 'equivocation', model: MODEL } as const
+  await slanderer.tell({ ...notice, accused: key(8) })
+  await until('the slanderer lost its score', () => slanderer.demerits() > 80)
+  assert.is(hearer.store.list().length, 1)
 })
 
 /** A clock that stands still until it is advanced. */
