@@ -1,6 +1,5 @@
 /** The contradiction that takes a run to see: a leaf that says what its operator does not give. */
-import { examineLeaf, expect, type Plan, stepAt } from '../../models/plan/index.ts'
-import type { StepRun } from '../../models/runtime/index.ts'
+import { examineLeaf, expect, type Origin, type Plan, stepAt } from '../../models/plan/index.ts'
 import { decodeTensors, encodeTensors, TensorError } from '../../models/tensor/index.ts'
 import { digestValue, type Leaf, parsePosition } from '../../models/trace/index.ts'
 import { decode, type Place } from './contradiction.ts'
@@ -21,29 +20,69 @@ export async function contradictsExecution(
   if (examineLeaf(plan, leaf) !== undefined) {
     throw new FraudError('no-contradiction', 'the leaf has a wrong shape: nothing can be run')
   }
+  const work = workOf(plan, leaf)
   const payload = operands.byteLength === 0 ? NOTHING : operands
-  verifyOperands(plan, leaf, payload)
-  const run = async (): Promise<StepRun> => {
+  verifyOperands(leaf, work, payload)
+  const run = async (): Promise<readonly Uint8Array[]> => {
     try {
-      return await runStep(leaf.position, leaf.operands, payload, signal)
+      const { outputs } = await runStep(leaf.position, leaf.operands, payload, signal)
+      return outputs.slice(work.outputs.from, work.outputs.until)
     } catch (cause) {
       throw new FraudError('cannot-run', `the step at ${leaf.position} could not be run: ${String(cause)}`, {
         cause,
       })
     }
   }
-  const { outputs } = await run()
-  if (sameDigests(outputs, leaf.outputs)) {
+  const stated = leaf.outputs.slice(work.outputs.from, work.outputs.until)
+  const outputs = await run()
+  if (outputs.length !== stated.length)
+    throw new FraudError('cannot-run', 'the step gives another number of outputs')
+  if (sameDigests(outputs, stated)) {
     throw new FraudError('no-contradiction', 'the step gives what the leaf says')
   }
-  if (!sameDigests(outputs, (await run()).outputs)) {
+  if (!sameDigests(outputs, await run())) {
     throw new FraudError('cannot-run', `the step at ${leaf.position} gives now this, now that`)
   }
   return leaf.position
 }
 
+/** What of a leaf takes a run to check, and what the run is given. */
+interface Work {
+  readonly operands: Range
+  readonly outputs: Range
+  readonly origins: readonly Origin[]
+}
+
+interface Range {
+  readonly from: number
+  readonly until: number
+}
+
+/** Where values only pass through, `examineLeaf` has compared them: they need not be there, and prove nothing. */
+function workOf(plan: Plan, leaf: Leaf): Work {
+  const step = stepAt(plan, leaf.position)
+  const isEnd = parsePosition(leaf.position).phase === 'end'
+  if (step === undefined || (step.kind === 'if' && isEnd)) {
+    throw new FraudError('no-contradiction', `at ${leaf.position} values only pass through`)
+  }
+  const origins = expect(plan, leaf.position)!.operands
+  const all = {
+    operands: { from: 0, until: origins.length },
+    outputs: { from: 0, until: leaf.outputs.length },
+    origins,
+  }
+  if (step.kind !== 'loop') return all
+  return isEnd
+    ? {
+        operands: { from: step.carried, until: origins.length },
+        outputs: { from: step.carried, until: leaf.outputs.length },
+        origins,
+      }
+    : { operands: { from: 0, until: 2 }, outputs: { from: 0, until: 3 }, origins }
+}
+
 /** The payload holds operands of the leaf, each once, each under its digest; and all that the step needs. */
-function verifyOperands(plan: Plan, leaf: Leaf, payload: Uint8Array): void {
+function verifyOperands(leaf: Leaf, { operands: { from, until }, origins }: Work, payload: Uint8Array): void {
   const named = new Set(leaf.operands.map(hex))
   const given = new Set<string>()
   for (const { name, dtype, dims, data } of read(payload)) {
@@ -52,26 +91,17 @@ function verifyOperands(plan: Plan, leaf: Leaf, payload: Uint8Array): void {
     }
     given.add(name)
   }
-  for (const operand of neededOperands(plan, leaf)) {
-    if (!given.has(operand)) throw new FraudError('wrong-operands', `the operand ${operand} is missing`)
-  }
-}
-
-/** Of control flow, what only passes through is known by its digest. Throws where a constant is not the model's. */
-function neededOperands(plan: Plan, leaf: Leaf): string[] {
-  const step = stepAt(plan, leaf.position)
-  const { phase } = parsePosition(leaf.position)
-  if (step?.kind === 'if' && phase === 'end') return []
-  const origins = expect(plan, leaf.position)!.operands
-  const from = step?.kind === 'loop' && phase === 'end' ? step.carried : 0
-  const until = step?.kind === 'loop' && phase === 'decide' ? 2 : origins.length
-  return origins.slice(from, until).flatMap((origin, at) => {
-    const operand = leaf.operands[from + at]!
+  for (let at = from; at < until; at++) {
+    const origin = origins[at]!
+    const operand = leaf.operands[at]!
     if (origin.kind === 'constant' && Buffer.compare(origin.digest, operand) !== 0) {
-      throw new FraudError('no-contradiction', "a constant is not the model's: nothing can be run")
+      throw new FraudError('no-contradiction', 'a constant is not that of the model: nothing can be run')
     }
-    return origin.kind === 'constant' || origin.kind === 'absent' ? [] : [hex(operand)]
-  })
+    const isGiven = origin.kind === 'input' || origin.kind === 'leaf'
+    if (isGiven && !given.has(hex(operand))) {
+      throw new FraudError('wrong-operands', `the operand ${hex(operand)} is missing`)
+    }
+  }
 }
 
 function read(payload: Uint8Array): ReturnType<typeof decodeTensors> {
