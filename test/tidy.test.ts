@@ -23,6 +23,8 @@ const EDGES = [
   'models/runtime/slab.ts',
   'models/runtime/wasm-engine.ts',
   'models/task/image.ts',
+  'protocols/dispute/client.ts',
+  'protocols/dispute/server.ts',
   'protocols/framing/',
   'protocols/fraud/exchange.ts',
   'protocols/inference/',
