@@ -2,7 +2,7 @@ import type { Libp2p } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { createTensorDigest, PAYLOAD_BYTES_MAX } from '../../models/tensor/index.ts'
 import { type Clock, encodeFrame, FramedStream, SYSTEM_CLOCK } from '../framing/index.ts'
-import { openTraceCommitment, ReceiptError, receiptDigest } from '../receipt/index.ts'
+import { openTraceCommitment, ReceiptError, readJob, receiptDigest } from '../receipt/index.ts'
 import { withinLimits } from './call.ts'
 import {
   DISPUTE_PROTOCOL,
@@ -31,8 +31,6 @@ export interface DisputeClient {
 export interface Demand {
   /** The sealed job, signed by this node's key. */
   readonly job: Uint8Array
-  /** Its commitment, 32 bytes. */
-  readonly jobCommitment: Uint8Array
   readonly salt: Uint8Array
   /** The sealed receipt of the peer that is asked. */
   readonly receipt: Uint8Array
@@ -43,8 +41,7 @@ export interface Demand {
   /** How long the commitment may take, waiting for a stream included; and so each answer after it. */
   readonly timeoutMs: number
   /** What this node can compare: the `version` of its exact runtime's info, and the root of the model's plan. */
-  readonly laneId: string
-  readonly planRoot: Uint8Array
+  readonly expected: { readonly laneId: string; readonly planRoot: Uint8Array }
 }
 
 export type DisputeOpening =
@@ -157,7 +154,10 @@ function turn(): Promise<void> {
 
 type Conversation =
   | { readonly kind: 'refused'; readonly refusal: SignedRefusal }
-  | ({ readonly kind: 'committed'; readonly bytes: number } & VerifiedCommitment)
+  | ({
+      readonly kind: 'committed'
+      readonly bytes: { readonly sent: number; readonly received: number }
+    } & VerifiedCommitment)
 
 interface Asked {
   readonly peer: string
@@ -167,7 +167,8 @@ interface Asked {
 
 async function converse(framed: FramedStream, asked: Asked): Promise<Conversation> {
   const { demand, peer, leftMs } = asked
-  const { inputs, salt, jobCommitment } = demand
+  const { inputs, salt } = demand
+  const { commitment: jobCommitment } = readJob(demand.job)
   const header = encodeFrame(
     encodeDemand({
       job: demand.job,
@@ -176,7 +177,7 @@ async function converse(framed: FramedStream, asked: Asked): Promise<Conversatio
       conflicting: demand.conflicting,
       inputBytes: inputs.byteLength,
       timeoutMs: Math.min(TIMEOUT_MS_MAX, Math.max(1, Math.ceil(leftMs))),
-      laneId: demand.laneId,
+      laneId: demand.expected.laneId,
     }),
   )
   // A provider may refuse while the inputs are still on their way.
@@ -194,7 +195,7 @@ async function converse(framed: FramedStream, asked: Asked): Promise<Conversatio
   }
   if (reply.kind !== 'committed') throw new DisputeError('malformed', `${reply.kind} that nobody asked for`)
   if (!isSent) throw new DisputeError('malformed', 'the peer answered before it had the inputs')
-  const commitment = verifyCommitment(reply, asked)
+  const commitment = verifyCommitment(reply, asked, jobCommitment)
   const digest = createTensorDigest(salt)
   // Not zeroed: every byte is written below, or the outputs are never seen.
   const outputs = new Uint8Array(Buffer.allocUnsafeSlow(reply.bytes).buffer)
@@ -202,7 +203,10 @@ async function converse(framed: FramedStream, asked: Asked): Promise<Conversatio
   if (Buffer.compare(digest.digest(), commitment.outputDigest) !== 0) {
     throw new DisputeError('wrong-outputs', `the outputs of ${peer} are not those of its commitment`)
   }
-  const bytes = header.byteLength + inputs.byteLength + frame.byteLength + outputs.byteLength
+  const bytes = {
+    sent: header.byteLength + inputs.byteLength,
+    received: frame.byteLength + outputs.byteLength,
+  }
   return {
     kind: 'committed',
     commitment,
@@ -218,16 +222,17 @@ async function converse(framed: FramedStream, asked: Asked): Promise<Conversatio
 function verifyCommitment(
   reply: Extract<ReplyMessage, { kind: 'committed' }>,
   { peer, demand }: Asked,
+  jobCommitment: Uint8Array,
 ): VerifiedCommitment['commitment'] {
   const { commitment, provider } = openStatement(reply.commitment)
   if (provider !== peer) wrongStatement(`the trace commitment is signed by ${provider}, not by ${peer}`)
-  if (!equals(commitment.jobCommitment, demand.jobCommitment)) {
+  if (!equals(commitment.jobCommitment, jobCommitment)) {
     wrongStatement(`the trace commitment of ${peer} is about another job`)
   }
   if (!equals(commitment.receiptDigest, receiptDigest(demand.receipt))) {
     wrongStatement(`the trace commitment of ${peer} is about another receipt`)
   }
-  const { laneId, planRoot } = demand
+  const { laneId, planRoot } = demand.expected
   if (commitment.laneId !== laneId) {
     throw new DisputeError('not-comparable', `${peer} ran the lane ${commitment.laneId}, not ${laneId}`)
   }

@@ -33,8 +33,8 @@ export interface DisputeSession extends VerifiedCommitment {
    * DisputeError; throws RangeError where no leaf has that position.
    */
   operands(position: string, signal?: AbortSignal): Promise<Uint8Array>
-  /** Bytes of frames and payloads so far, both ways, without what muxer, encryption and TCP add. */
-  readonly bytes: number
+  /** Bytes of frames and payloads so far, without what muxer, encryption and TCP add. */
+  readonly bytes: { readonly sent: number; readonly received: number }
   /** Ends the dispute at once. Idempotent. */
   close(): void
 }
@@ -46,14 +46,14 @@ export interface SessionParts extends VerifiedCommitment {
   /** For each answer. */
   readonly timeoutMs: number
   readonly closing: AbortSignal
-  readonly bytes: number
+  readonly bytes: { readonly sent: number; readonly received: number }
   /** Resets the stream. Idempotent. */
   readonly end: (reason: Error) => void
 }
 
 export function createSession(parts: SessionParts): DisputeSession {
   const { framed, commitment, provider, sealed, jobCommitment, outputs, pause, closing, clock } = parts
-  let { bytes } = parts
+  const bytes = { ...parts.bytes }
   let tail: Promise<unknown> = Promise.resolve()
   let leaves: Promise<readonly Uint8Array[]> | undefined
   let known: readonly Uint8Array[] | undefined
@@ -102,9 +102,9 @@ export function createSession(parts: SessionParts): DisputeSession {
   async function exchange(question: QuestionMessage): Promise<Uint8Array> {
     const asked = encodeFrame(encodeQuestion(question))
     await framed.write(asked)
-    bytes += asked.byteLength
+    bytes.sent += asked.byteLength
     const frame = await framed.readFrame(REPLY_BYTES_MAX)
-    bytes += frame.byteLength
+    bytes.received += frame.byteLength
     const reply = decodeReply(frame)
     if (reply.kind === 'refused') throw refused(reply.refusal, provider, jobCommitment)
     if (reply.kind !== question.kind) {
@@ -114,7 +114,7 @@ export function createSession(parts: SessionParts): DisputeSession {
       throw new DisputeError('too-large', `${reply.bytes} bytes for ${commitment.leafCount} leaves`)
     }
     const payload = await framed.readBytes(allocatePayload(reply.bytes))
-    bytes += payload.byteLength
+    bytes.received += payload.byteLength
     return payload
   }
 
@@ -137,9 +137,7 @@ export function createSession(parts: SessionParts): DisputeSession {
     provider,
     jobCommitment,
     outputs,
-    get bytes() {
-      return bytes
-    },
+    bytes,
     leaves(signal) {
       leaves ??= ask({ kind: 'leaves' }, signal, takeLeaves)
       return leaves
