@@ -1,6 +1,7 @@
 import { Command, CommanderError, type Option } from 'commander'
 import { prepareHeap, VERSION } from '../node/index.ts'
 import { reportFailure } from './failure.ts'
+import { addFraudCommands } from './fraud.ts'
 import { addInferCommand } from './infer.ts'
 import { addModelsCommands } from './models.ts'
 import { defaultDataDirectory } from './options.ts'
@@ -40,6 +41,7 @@ addRunCommand(program, terminal, dataDirectory)
 addInferCommand(program, terminal, dataDirectory)
 addModelsCommands(program, terminal, dataDirectory)
 addReceiptCommands(program, terminal)
+addFraudCommands(program, terminal, dataDirectory)
 addStatusCommands(program, terminal, dataDirectory)
 
 try {

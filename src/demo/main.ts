@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { decodeImage, type RgbImage } from '../../models/task/index.ts'
-import { createNode, prepareHeap, silentLog, type VerimeshNode } from '../node/index.ts'
+import { checkExactLanes, createNode, prepareHeap, silentLog, type VerimeshNode } from '../node/index.ts'
 import {
   ArgumentsError,
   DEMO_HELP,
@@ -30,7 +30,7 @@ const CHARACTER_ERROR_RATE_MAX = 0.02
 /** Any number that no single liar has. */
 const COLLUDERS_SEED = 1000
 /** By then every provider has been heard of, or something is wrong. */
-const MESH_TIMEOUT_MS = 15_000
+const MESH_TIMEOUT_MS = 30_000
 const MESH_POLL_MS = 50
 
 prepareHeap()
@@ -76,7 +76,10 @@ async function demonstrate(args: DemoArguments, stage: Stage): Promise<DemoOutco
   let finished = false
   try {
     stage.show('importing the models ...')
-    const models = await importDemoModels(await openModelStore(work))
+    const store = await openModelStore(work)
+    const models = await importDemoModels(store)
+    stage.show('checking that this machine traces them alike twice ...')
+    await checkExactLanes({ store, dataDirectory: work, log: silentLog }, models)
     await startMesh(args, { work, processes, stage })
     node = await createNode({
       dataDirectory: join(work, 'requester'),

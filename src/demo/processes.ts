@@ -41,7 +41,7 @@ export interface ReadyLine {
 }
 
 /** A process that is not ready by then never will be. */
-const READY_TIMEOUT_MS = 20_000
+const READY_TIMEOUT_MS = 60_000
 /** For finishing what runs; after that the process is killed. */
 const STOP_TIMEOUT_MS = 3_000
 /** Of what a failing process said last. */

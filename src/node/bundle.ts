@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Signer } from '../../protocols/envelope/index.ts'
-import { createBundle } from '../../protocols/receipt/index.ts'
+import { createBundle, type ExactRun } from '../../protocols/receipt/index.ts'
 import type { Verdict } from '../verification/index.ts'
 import type { SignedJob } from './job.ts'
 
@@ -9,6 +9,9 @@ export interface BundleParts {
   readonly job: SignedJob
   readonly accepted: { readonly outputs: Uint8Array; readonly outputDigest: Uint8Array }
   readonly receipts: readonly { readonly envelope: Uint8Array; readonly agreed: boolean }[]
+  /** What a run decided rests on: sealed trace commitments that are alike, and this node's own run. */
+  readonly traces: readonly Uint8Array[]
+  readonly ownRun: ExactRun | undefined
   readonly verdict: Verdict
   readonly closedAtMs: number
   readonly digestsOnly: boolean
@@ -22,13 +25,15 @@ export async function writeBundle(
   parts: BundleParts,
   place: { readonly signer: Signer; readonly directory: string },
 ): Promise<string> {
-  const { job, accepted, receipts, verdict, closedAtMs, digestsOnly } = parts
+  const { job, accepted, receipts, traces, ownRun, verdict, closedAtMs, digestsOnly } = parts
   const bytes = createBundle(place.signer, {
     job: job.envelope,
     salt: job.salt,
     ...(digestsOnly ? {} : { inputs: job.inputs, outputs: accepted.outputs }),
     acceptedDigest: accepted.outputDigest,
     receipts,
+    traces,
+    ...(ownRun === undefined ? {} : { ownRun }),
     verdict: { label: verdict.label, asked: verdict.asked, groups: verdict.groups },
     closedAtMs,
   })

@@ -48,3 +48,7 @@ export const MODEL_MEMORY_PART = 0.5
 export const REFEREES_MAX = 4
 /** Answers that are remembered in case a key on which they rest is exposed: hours of a busy client. */
 export const RECHECKED_JOBS_MAX = 4_096
+/** A peer that was silent in a dispute has this long to answer a ping; if it does not, the network is to blame. */
+export const ALIVE_TIMEOUT_MS = 2_000
+/** To verify a proof of this node's own before it is told of. */
+export const PROOF_VERIFY_MS = 30_000

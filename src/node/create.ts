@@ -1,16 +1,20 @@
 import { randomInt } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
+import { peerIdFromString } from '@libp2p/peer-id'
 import {
   createExactRuntime,
   createNativeRuntime,
   type ExactRuntime,
+  exactRuntimeInfo,
   type ModelRuntime,
 } from '../../models/runtime/index.ts'
 import { openModelStore, type StoredModel } from '../../models/store/index.ts'
+import { decodeTensors, encodeTensors } from '../../models/tensor/index.ts'
 import { systemClock } from '../../peers/clock/index.ts'
 import { createEphemeralIdentity, loadOrCreateIdentity } from '../../peers/identity/index.ts'
 import { joinMesh } from '../../peers/mesh/index.ts'
+import { createDisputeClient, createDisputeServer } from '../../protocols/dispute/index.ts'
 import { createSigner } from '../../protocols/envelope/index.ts'
 import { createInferenceClient, createInferenceServer } from '../../protocols/inference/index.ts'
 import { createModelFilesServer, fetchModelBlocks } from '../../protocols/model-files/index.ts'
@@ -19,13 +23,17 @@ import { createRequester } from '../requester/index.ts'
 import { createRandom } from '../routing/index.ts'
 import { now } from './clock.ts'
 import type { NodeConfig } from './config.ts'
-import { DRAIN_DEFAULT_MS, FLUSH_MS, MODEL_MEMORY_PART } from './constants.ts'
+import { ALIVE_TIMEOUT_MS, DRAIN_DEFAULT_MS, FLUSH_MS, MODEL_MEMORY_PART } from './constants.ts'
 import { createDescriber } from './describing.ts'
+import { createDisputing } from './disputing.ts'
 import { createExactLanes } from './exact-lanes.ts'
 import { createFinder } from './finding.ts'
 import { JobError, NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
+import { openProofs } from './proofs.ts'
 import { createProviderDriver } from './provider-driver.ts'
+import { createRechecking } from './rechecking.ts'
 import { createRequesterDriver } from './requester-driver.ts'
+import { createTracing, type TraceableModel } from './tracing.ts'
 import { VERSION } from './version.ts'
 
 /**
@@ -44,6 +52,16 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     : await loadOrCreateIdentity(dataDirectory)
   const signer = createSigner(identity.rawPrivateKey)
 
+  const lanes = createExactLanes({
+    store,
+    // Beside the models: nodes that share them share what was measured of them.
+    dataDirectory: config.storeDirectory ?? dataDirectory,
+    create: createExact,
+    log,
+  })
+  const stopping = new AbortController()
+  const proofs = await openProofs({ dataDirectory, lanes, log, concerns, onExposed: expose })
+
   const mesh = await joinMesh({
     privateKey: identity.privateKey,
     listen: config.listen,
@@ -55,11 +73,13 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     dataDirectory,
     log,
     clock: { ...systemClock, now },
-    onHost: async (libp2p) => parts.onHost?.(libp2p),
+    onHost: async (libp2p) => {
+      parts.onHost?.(libp2p)
+      await proofs.start(libp2p)
+    },
   })
   const { host, book } = mesh
-  const stopping = new AbortController()
-  const finder = createFinder({ mesh, log })
+  const finder = createFinder({ mesh, isExposed: proofs.isExposed, log })
 
   const client = createInferenceClient({
     libp2p: {
@@ -67,6 +87,24 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       // By the addresses in the book, which come from gossip too.
       dial: (peer, options) => mesh.connect(String(peer), options?.signal ?? stopping.signal),
     },
+  })
+  const rechecking = createRechecking({ again, onRecheck: (recheck) => config.onRecheck?.(recheck), log })
+  const disputing = createDisputing({
+    client: createDisputeClient({ libp2p: host }),
+    lanes,
+    laneId: exactRuntimeInfo().version,
+    signer,
+    log,
+    isAlive: async (peer, signal) => {
+      try {
+        const bounded = AbortSignal.any([signal, AbortSignal.timeout(ALIVE_TIMEOUT_MS)])
+        await host.services.ping.ping(peerIdFromString(peer), { signal: bounded })
+        return true
+      } catch {
+        return false
+      }
+    },
+    onProof: proofs.publish,
   })
   const requester = createRequesterDriver({
     machine: createRequester({
@@ -78,8 +116,11 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     signer,
     book,
     find: finder.find,
+    disputing,
+    onClosed: rechecking.settled,
     log,
   })
+  for (const provider of proofs.exposed()) requester.exposed(provider)
   const loading = new Map<string, { name: string; state: 'loading' | 'failed' }>()
   const instructionSets = new Map<string, string>()
   const provider = createProviderDriver({
@@ -88,6 +129,18 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     log,
     announce: (model, lanes, load) =>
       mesh.serve(model, { lanes, instructionSet: instructionSets.get(model) ?? '', ...load }),
+  })
+  /** Which exact lanes may be asked for traces. */
+  const traceable = new Map<string, TraceableModel>()
+  const disputeServer = createDisputeServer({
+    libp2p: host,
+    signer,
+    handler: createTracing({
+      signer,
+      modelOf: (cid) =>
+        traceable.get(cid) ?? { refused: 'cannot-trace', reason: 'no exact lane of it runs here' },
+    }),
+    onError: (peer, error) => log.warn('a peer broke the dispute protocol', { peer, error }),
   })
   const inferenceServer = createInferenceServer({
     libp2p: host,
@@ -104,6 +157,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     onError: (peer, error) => log.debug('a peer broke the model-files protocol', { peer, error }),
   })
   await inferenceServer.start()
+  await disputeServer.start()
   await filesServer.start()
 
   const describe = createDescriber({
@@ -114,14 +168,6 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       return fetchModelBlocks(host, peer, cid, signal)
     },
     random: createRandom(randomInt(2 ** 32)),
-    log,
-  })
-
-  const lanes = createExactLanes({
-    store,
-    // Beside the models: nodes that share them share what was measured of them.
-    dataDirectory: config.storeDirectory ?? dataDirectory,
-    create: createExact,
     log,
   })
 
@@ -158,10 +204,12 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
 
   /** Serves the exact lane of a model, once this machine has shown that it traces alike twice. */
   async function provideExact(model: StoredModel): Promise<void> {
+    const { manifest, cid } = model
+    traceable.set(cid, { refused: 'busy', reason: 'the exact lane of this machine is being checked' })
     const { ok, reason } = await lanes.judge(model)
     if (stopping.signal.aborted) return
-    const { manifest, cid } = model
     if (ok) provider.add(model, lanes.provider(model))
+    traceable.set(cid, ok ? { runtime: lanes.provider(model) } : { refused: 'cannot-trace', reason })
     log[ok ? 'info' : 'warn'](ok ? 'providing the exact lane' : 'the exact lane is not provided', {
       model: manifest.name,
       cid,
@@ -195,6 +243,32 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       loading.set(cid, { name: manifest.name, state: 'failed' })
       throw error
     }
+  }
+
+  /** Notices about models whose proofs this node can verify: it uses them, or provides them. */
+  function concerns({ model }: { readonly model: string }): boolean {
+    return store.get(model)?.manifest.plan !== undefined
+  }
+
+  /** A proof against a key was verified: nothing rests on its word any more. */
+  function expose(provider: string): void {
+    requester.exposed(provider)
+    rechecking.exposed(provider)
+  }
+
+  /** An answer once more, without the exposed: from this machine, where it holds the model. */
+  async function again(
+    model: string,
+    inputs: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<{ outputs: Uint8Array; by: string }> {
+    const runtime = lanes.referee(model)
+    if (runtime !== undefined) {
+      return { outputs: (await runtime.trace(inputs, signal)).outputs, by: 'this machine' }
+    }
+    const { manifest } = await describe(model, signal)
+    const result = await requester.submit({ model, inputs: decodeTensors(inputs), signal }, manifest)
+    return { outputs: encodeTensors(result.outputs), by: 'the mesh' }
   }
 
   function status(): NodeStatus {
@@ -234,8 +308,11 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     // First no new work, then the work at hand, then the rest; what is served is withdrawn as the mesh is left.
     await provider.stop(drainMs, hurry.signal)
     stopping.abort()
-    await lanes.close()
+    rechecking.stop()
     requester.stop()
+    await disputeServer.stop()
+    await proofs.stop()
+    await lanes.close()
     finder.stop()
     await inferenceServer.stop(hurry.signal.aborted ? 0 : Math.min(drainMs, FLUSH_MS))
     await filesServer.stop()

@@ -3,7 +3,7 @@
  * what a referee runs comes from strangers, and may end its process. None is started before it is needed.
  */
 import { checkExactLane, type LaneJudgement } from '../../models/calibration/index.ts'
-import type { ExactRuntime } from '../../models/runtime/index.ts'
+import { createExactRuntime, type ExactRuntime } from '../../models/runtime/index.ts'
 import type { ModelStore, StoredModel } from '../../models/store/index.ts'
 import { REFEREES_MAX } from './constants.ts'
 import type { Log } from './log.ts'
@@ -20,6 +20,25 @@ export interface ExactLanes {
   /** What judges disputes and proofs about a model of the store; undefined where it is not there or has no plan. */
   referee(cid: string): ExactRuntime | undefined
   close(): Promise<void>
+}
+
+/**
+ * Does what a node does before it first signs a trace of these models, and keeps what it finds beside them: nodes that
+ * share the store need not do it again.
+ */
+export async function checkExactLanes(
+  components: Omit<ExactLanesComponents, 'create'>,
+  models: readonly StoredModel[],
+): Promise<void> {
+  const lanes = createExactLanes({
+    ...components,
+    create: ({ modelPath, manifest }) => createExactRuntime({ modelPath, signature: manifest.signature }),
+  })
+  try {
+    for (const model of models) await lanes.judge(model)
+  } finally {
+    await lanes.close()
+  }
 }
 
 export interface ExactLanesComponents {

@@ -30,16 +30,22 @@ export interface Finder {
 
 export interface FinderComponents {
   readonly mesh: Mesh
+  /** Who was exposed is no candidate, and finding it is no success. */
+  readonly isExposed: (peer: string) => boolean
   readonly log: Log
 }
 
-export function createFinder({ mesh, log }: FinderComponents): Finder {
+export function createFinder({ mesh, isExposed, log }: FinderComponents): Finder {
   const { book, discovery } = mesh
   /** Models that jobs were about lately, the latest last: gossip about them is listened to. */
   const interests = new Set<string>()
   /** One search a model at a time, whoever asks: thirty lines of a page look for the same providers. */
   const searches = new Map<string, Promise<void>>()
   const stopping = new AbortController()
+
+  function candidates(model: string): ProviderCandidate[] {
+    return book.candidates(model, now()).filter(({ provider }) => !isExposed(provider))
+  }
 
   function follow(model: string): void {
     if (interests.delete(model)) {
@@ -85,8 +91,8 @@ export function createFinder({ mesh, log }: FinderComponents): Finder {
   async function untilAnnounced(model: string): Promise<void> {
     const untilMs = now() + ANNOUNCEMENT_GRACE_MS
     while (now() < untilMs && !stopping.signal.aborted) {
-      const candidates = book.candidates(model, now())
-      if (candidates.length > 0 && candidates.every(({ load }) => load !== undefined)) return
+      const found = candidates(model)
+      if (found.length > 0 && found.every(({ load }) => load !== undefined)) return
       await new Promise((resolve) => setTimeout(resolve, ANNOUNCEMENT_GRACE_MS / 20))
     }
   }
@@ -94,19 +100,17 @@ export function createFinder({ mesh, log }: FinderComponents): Finder {
   return {
     async find({ model, atLeast, signal }, onFound) {
       follow(model)
-      const known = book.candidates(model, now())
+      const known = candidates(model)
       const announced = known.filter(({ load }) => load !== undefined).length
       if (announced >= atLeast || searches.size >= SEARCHES_MAX) return known
       if (known.length > 0) onFound(known)
       let running = searches.get(model)
       if (running === undefined) {
-        running = search(model, () => onFound(book.candidates(model, now()))).finally(() =>
-          searches.delete(model),
-        )
+        running = search(model, () => onFound(candidates(model))).finally(() => searches.delete(model))
         searches.set(model, running)
       }
       await Promise.race([running, aborted(signal)])
-      return book.candidates(model, now())
+      return candidates(model)
     },
     stop() {
       stopping.abort()

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Lane } from '../../models/runtime/index.ts'
 import { SALT_BYTES } from '../../models/tensor/index.ts'
 import type { Signer } from '../../protocols/envelope/index.ts'
-import { JOB_NONCE_BYTES, sealJob } from '../../protocols/receipt/index.ts'
+import { JOB_NONCE_BYTES, type Policy, sealJob } from '../../protocols/receipt/index.ts'
 
 /** A job ready to be sent. */
 export interface SignedJob {
@@ -16,16 +16,14 @@ export interface SignedJob {
   readonly inputs: Uint8Array
   readonly lane: Lane
   readonly tau: number
-  readonly replicas: number
-  readonly quorum: number
 }
 
 export interface JobTerms {
   readonly signer: Signer
   readonly model: string
+  readonly lane: Lane
+  readonly policy: Policy
   readonly inputs: Uint8Array
-  readonly replicas: number
-  readonly quorum: number
   readonly tau: number
   readonly createdAtMs: number
   readonly deadlineAtMs: number
@@ -34,15 +32,15 @@ export interface JobTerms {
 
 /** Draws nonce and salt, digests the inputs and signs. */
 export async function newJob(terms: JobTerms): Promise<SignedJob> {
-  const { signer, inputs, tau, replicas, quorum } = terms
+  const { signer, inputs, lane, tau } = terms
   const drawn = randomBytes(SALT_BYTES + JOB_NONCE_BYTES)
   const salt = drawn.subarray(0, SALT_BYTES)
   const inputDigest = await terms.digest(salt, inputs)
   const { envelope, commitment } = sealJob(signer, {
     nonce: drawn.subarray(SALT_BYTES),
     model: terms.model,
-    lane: LANE,
-    policy: { replicas, quorum, referee: false, publicDisputes: false },
+    lane,
+    policy: terms.policy,
     tau,
     createdAtMs: terms.createdAtMs,
     deadlineAtMs: terms.deadlineAtMs,
@@ -50,8 +48,5 @@ export async function newJob(terms: JobTerms): Promise<SignedJob> {
     inputBytes: inputs.byteLength,
   })
   const id = Buffer.from(commitment).toString('hex')
-  return { id, commitment, envelope, salt, inputs, lane: LANE, tau, replicas, quorum }
+  return { id, commitment, envelope, salt, inputs, lane, tau }
 }
-
-/** Native answers; the exact lane settles disputes. */
-const LANE: Lane = 'native'

@@ -1,7 +1,7 @@
 /** What a referee does with two traces: it looks at the leaves, and has the one step that is in doubt run again. */
 import { performance } from 'node:perf_hooks'
 import { type Plan, stepAt } from '../../models/plan/index.ts'
-import { type ExactRuntime, RuntimeError } from '../../models/runtime/index.ts'
+import { type ExactRuntime, RuntimeError, type RuntimeErrorCode } from '../../models/runtime/index.ts'
 import { decodeTensors } from '../../models/tensor/index.ts'
 import { canonicalValue, decodeLeaf, digestValue } from '../../models/trace/index.ts'
 import {
@@ -20,14 +20,22 @@ export interface TracedSide {
   readonly leaves: readonly Uint8Array[]
   /** Canonical payload of the outputs that the side signed. */
   readonly outputs: Uint8Array
-  /** Canonical payload of the step's activations, each verified against its name. Rejects where there is none to be had. */
-  operands(position: string, signal: AbortSignal): Promise<Uint8Array>
+  /**
+   * Canonical payload of the step's activations, each verified against its name; or whose doing it is that there is none.
+   * Rejects with the signal's reason only.
+   */
+  operands(position: string, signal: AbortSignal): Promise<Uint8Array | 'unshown' | 'nobody'>
+}
+
+/** The side did not show what its step was given, or showed what no such step can be given. Nothing that others need believe. */
+export interface Unshown {
+  readonly status: 'withheld'
+  readonly index: number
+  readonly position: string
 }
 
 export interface SideFinding {
-  readonly settlement:
-    | Settlement
-    | { readonly status: 'withheld'; readonly index: number; readonly position: string }
+  readonly settlement: Settlement | Unshown
   /** The activations on which the step was run again, where it was. */
   readonly operands: Uint8Array | undefined
   /** ONNX operator of the step that decided; empty where none did. */
@@ -72,43 +80,30 @@ export async function judgeTraces(
     left: { leaves: left.leaves, outputs: outputDigests(left.outputs) },
     right: { leaves: right.leaves, outputs: outputDigests(right.outputs) },
   })
-  const payloads = new Map<string, Promise<Uint8Array | undefined>>()
-  const reruns = new Map<string, Promise<readonly Uint8Array[] | undefined>>()
-
-  /** Equal operands are asked of one side only, and of the other if the first does not give them. */
-  function operandsFor(side: TracedSide, other: TracedSide, doubt: NeedsExecution) {
-    const key = keyOf(doubt)
-    let payload = payloads.get(key)
-    if (payload === undefined) {
-      const sides = sameOperands(other, doubt) ? [side, other] : [side]
-      payload = firstOf(sides, doubt.position, signal)
-      payloads.set(key, payload)
-    }
-    return payload
-  }
+  const reruns = new Map<string, Promise<Rerun>>()
 
   async function conclude(judgement: Judgement, side: TracedSide, other: TracedSide): Promise<SideFinding> {
     const operator = operatorOf(plan, judgement)
     if (judgement.status !== 'needs-execution')
       return { settlement: judgement, operands: undefined, operator }
-    const { index, position } = judgement
-    const waitingSinceMs = performance.now()
-    const operands = await operandsFor(side, other, judgement)
-    waitedMs += performance.now() - waitingSinceMs
-    if (operands === undefined) {
-      // What else its own trace shows condemns it all the same.
-      const settlement = settle(judgement, undefined)
-      const silent =
-        settlement.status === 'undecided' ? { status: 'withheld' as const, index, position } : settlement
-      return { settlement: silent, operands, operator }
-    }
     const key = keyOf(judgement)
     let rerun = reruns.get(key)
     if (rerun === undefined) {
-      rerun = run(runtime, judgement, operands, signal)
+      // Equal operands are as good from the one side as from the other, and are run once.
+      const sides = sameOperands(other, judgement) ? [side, other] : [side]
+      rerun = runOnOperandsOf(sides, runtime, judgement, signal)
       reruns.set(key, rerun)
     }
-    return { settlement: settle(judgement, await rerun), operands, operator }
+    const { outputs, operands, waitedMs: askedMs, failures } = await rerun
+    waitedMs += askedMs.splice(0).reduce((sum, ms) => sum + ms, 0)
+    const settlement = settle(judgement, outputs)
+    const { index, position } = judgement
+    const unshown = settlement.status === 'undecided' && failures.get(side) === 'unshown'
+    return {
+      settlement: unshown ? { status: 'withheld', index, position } : settlement,
+      operands,
+      operator,
+    }
   }
 
   // One after the other: the sides mostly share operands and the run.
@@ -117,37 +112,47 @@ export async function judgeTraces(
   return { left: leftFinding, right: rightFinding, refereeMs: performance.now() - startedAtMs - waitedMs }
 }
 
-/** Undefined where nobody can say what the step gives: that condemns nobody. */
-async function run(
-  runtime: Pick<ExactRuntime, 'runStep'>,
-  { position, operands }: NeedsExecution,
-  payload: Uint8Array,
-  signal: AbortSignal,
-): Promise<readonly Uint8Array[] | undefined> {
-  try {
-    return (await runtime.runStep(position, operands, payload, signal)).outputs
-  } catch (error) {
-    signal.throwIfAborted()
-    if (error instanceof RuntimeError) return undefined
-    throw error
-  }
+interface Rerun {
+  /** Undefined where it could not be found out what the step gives, which condemns nobody. */
+  readonly outputs: readonly Uint8Array[] | undefined
+  readonly operands: Uint8Array | undefined
+  /** Waited for operands. */
+  readonly waitedMs: number[]
+  /** Of each side that was asked in vain, whether it was the side's own doing. */
+  readonly failures: ReadonlyMap<TracedSide, 'unshown' | 'nobody'>
 }
 
-async function firstOf(
+/** Asks one side after the other for operands until the step runs on them. */
+async function runOnOperandsOf(
   sides: readonly TracedSide[],
-  position: string,
+  runtime: Pick<ExactRuntime, 'runStep'>,
+  { position, operands: digests }: NeedsExecution,
   signal: AbortSignal,
-): Promise<Uint8Array | undefined> {
+): Promise<Rerun> {
+  const failures = new Map<TracedSide, 'unshown' | 'nobody'>()
+  const waitedMs: number[] = []
   for (const side of sides) {
+    const askedAtMs = performance.now()
+    const operands = await side.operands(position, signal)
+    waitedMs.push(performance.now() - askedAtMs)
+    if (typeof operands === 'string') {
+      failures.set(side, operands)
+      continue
+    }
     try {
-      return await side.operands(position, signal)
-    } catch {
-      // Silence, a lie about the operands or a broken connection: without them it is as if nothing had been said.
+      const { outputs } = await runtime.runStep(position, digests, operands, signal)
+      return { outputs, operands, waitedMs, failures }
+    } catch (error) {
       signal.throwIfAborted()
+      if (!(error instanceof RuntimeError)) throw error
+      failures.set(side, REFUSALS.includes(error.code) ? 'unshown' : 'nobody')
     }
   }
-  return undefined
+  return { outputs: undefined, operands: undefined, waitedMs, failures }
 }
+
+/** Operands are missing, or the operator refuses them: an honest run of the step had some that it takes. */
+const REFUSALS: readonly RuntimeErrorCode[] = ['input-mismatch', 'run-failed']
 
 function sameOperands(other: TracedSide, { index, position, operands }: NeedsExecution): boolean {
   const encoded = other.leaves[index]

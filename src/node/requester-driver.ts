@@ -2,6 +2,7 @@
  * Turns the requester machine's effects into what happens on the network, and what happens there into its events.
  * All decisions are the machine's; what is here moves bytes, verifies signatures and keeps time.
  */
+import { randomInt } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Manifest, verifyOutputs } from '../../models/manifest/index.ts'
 import { decodeTensors, encodeTensors, type Tensor } from '../../models/tensor/index.ts'
@@ -14,28 +15,33 @@ import type {
   JobFailure,
   JobId,
   JobSpec,
+  Party,
   Requester,
   RequesterEffect,
   RequesterEvent,
 } from '../requester/index.ts'
 import type { Candidate } from '../routing/index.ts'
-import { ANSWERS_MAX, compareTensorsGradually, type Verdict } from '../verification/index.ts'
+import { ANSWERS_MAX, compareTensorsGradually, SELF, type Verdict } from '../verification/index.ts'
 import { AttemptError, attemptFailure, refusalCode } from './attempt-failure.ts'
 import { writeBundle } from './bundle.ts'
 import { now } from './clock.ts'
 import type { NodeParts } from './config.ts'
 import { ATTEMPT_TIMEOUT_PART, OBSERVE_DEFAULT_MS, REPLACEMENTS_MAX } from './constants.ts'
 import { digestSliced } from './digest.ts'
+import type { DisputedJob, Disputing } from './disputing.ts'
 import { newJob } from './job.ts'
 import type { Log } from './log.ts'
 import { createMachineLoop } from './machine-loop.ts'
 import { type ClosedJob, JobError, type JobProgress, type JobResult, type SubmitRequest } from './node.ts'
+import type { SettledJob } from './rechecking.ts'
 import { verifyTerms } from './terms.ts'
 import { createTimers } from './timers.ts'
 
 export interface RequesterDriver {
   submit(request: SubmitRequest, manifest: Manifest): Promise<JobResult>
   counts(): { running: number; settled: number; failed: number }
+  /** A proof against a key was verified: its word counts for nothing any more, in no job. */
+  exposed(provider: string): void
   /** Cancels every job. */
   stop(): void
 }
@@ -53,6 +59,9 @@ export interface RequesterComponents {
     search: { model: string; atLeast: number; signal: AbortSignal },
     onFound: (candidates: readonly Candidate[]) => void,
   ) => Promise<readonly Candidate[]>
+  readonly disputing: Disputing
+  /** A job has closed with an answer. */
+  readonly onClosed: (job: SettledJob) => void
   readonly log: Log
   readonly parts?: Pick<NodeParts, 'attemptTimeoutMs' | 'observeMs' | 'onEvidence'>
 }
@@ -83,11 +92,11 @@ interface RunningJob {
   readonly settled: PromiseWithResolvers<JobResult>
   readonly closed: PromiseWithResolvers<ClosedJob>
   found: number
-  accepted: number | undefined
+  accepted: (Omit<Answer, 'receipt'> & { readonly party: Party }) | undefined
 }
 
 export function createRequesterDriver(components: RequesterComponents): RequesterDriver {
-  const { machine, client, signer, book, find, log, parts = {} } = components
+  const { machine, client, signer, book, find, disputing, onClosed, log, parts = {} } = components
   const jobs = new Map<JobId, RunningJob>()
   const counts = { settled: 0, failed: 0 }
   const timers = createTimers((timer) => post({ type: 'timerExpired', timer }))
@@ -114,20 +123,17 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       case 'compare':
         compare(effect.jobId, effect.left, effect.right)
         break
-      case 'trace': {
-        const { jobId, attempt } = effect
-        post({ type: 'traceFailed', jobId, attempt, code: 'cannot-trace', retryAfterMs: 0 })
+      case 'trace':
+        dispute(effect.jobId, (job) => disputing.trace(job, effect.attempt))
         break
-      }
       case 'judge':
-        // Only traces are judged, and there are none.
+        dispute(effect.jobId, (job) => disputing.judge(job, effect.left, effect.right))
         break
       case 'recompute':
-        post({ type: 'recomputeFailed', jobId: effect.jobId, message: 'this node runs no exact lane' })
+        dispute(effect.jobId, (job) => disputing.recompute(job))
         break
       case 'settle':
-        // `self` is accepted only after an own run.
-        if (effect.accepted !== 'self') settle(effect.jobId, effect.accepted, effect.verdict)
+        settle(effect)
         break
       case 'fail':
         fail(effect.jobId, effect.failure)
@@ -145,9 +151,19 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
 
   function recordEvidence(jobId: JobId, provider: string, evidence: EvidenceKind): void {
     parts.onEvidence?.(jobId, provider, evidence)
-    if (evidence === 'agreed' || evidence === 'disagreed')
-      book.resulted(provider, evidence === 'agreed', now())
+    if (DISAGREEMENTS.includes(evidence)) book.resulted(provider, false, now())
+    else if (evidence === 'agreed') book.resulted(provider, true, now())
     if (evidence !== 'agreed') log.info('evidence against a provider', { provider, evidence })
+  }
+
+  /** Whatever a dispute needs is done beside everything else; what comes after the job was closed is nobody's. */
+  function dispute(jobId: JobId, act: (job: DisputedJob) => Promise<RequesterEvent>): void {
+    const job = jobs.get(jobId)
+    if (job === undefined) return
+    progress(job, 'disputing')
+    act(disputedJob(job)).then(post, (error: unknown) => {
+      if (!job.controller.signal.aborted) log.error('a dispute could not be pursued', { jobId, error })
+    })
   }
 
   function startFind(jobId: JobId, model: string, atLeast: number): void {
@@ -263,12 +279,12 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       })
   }
 
-  function settle(jobId: JobId, accepted: number, verdict: Verdict): void {
+  function settle({ jobId, accepted, exact, verdict }: Extract<RequesterEffect, { type: 'settle' }>): void {
     const job = jobs.get(jobId)
-    const answer = job?.attempts.get(accepted)?.answer
+    const answer = job && acceptedAnswer(job, accepted, exact)
     if (job === undefined || answer === undefined) return
     counts.settled++
-    job.accepted = accepted
+    job.accepted = { ...answer, party: accepted }
     progress(job, 'settled')
     job.settled.resolve({
       jobId,
@@ -278,6 +294,19 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       elapsedMs: performance.now() - job.startedAtMs,
       closed: job.closed.promise,
     })
+  }
+
+  /** What a party answered, or, with `exact`, what its exact run gave. */
+  function acceptedAnswer(
+    job: RunningJob,
+    party: Party,
+    exact: boolean,
+  ): Omit<Answer, 'receipt'> | undefined {
+    if (!exact && party !== SELF) return job.attempts.get(party)?.answer
+    const decided = disputing.runOf(job.spec.id, party)
+    if (decided === undefined) return undefined
+    const { outputs, run } = decided
+    return { outputs, outputDigest: run.outputDigest, tensors: decodeTensors(outputs) }
   }
 
   function fail(jobId: JobId, failure: JobFailure): void {
@@ -293,16 +322,48 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
     jobs.delete(jobId)
     job.controller.abort(CLOSED)
     for (const { controller } of job.attempts.values()) controller.abort(CLOSED)
-    if (verdict === undefined) return
+    if (verdict === undefined) {
+      disputing.close(jobId)
+      return
+    }
     finish(job, verdict).then(job.closed.resolve, job.closed.reject)
+  }
+
+  /** What a verdict that rests on a run is shown with: the commitments to that run, and this node's own. */
+  function decidedBy({ spec, accepted }: RunningJob, { label }: Verdict) {
+    if (accepted === undefined || (label !== 'refereed' && label !== 'recomputed')) {
+      return { traces: [], ownRun: undefined }
+    }
+    const ownRun = disputing.runOf(spec.id, SELF)?.run
+    const run = ownRun ?? disputing.runOf(spec.id, accepted.party)?.run
+    return { traces: run === undefined ? [] : [...disputing.tracesOf(spec.id, run).values()], ownRun }
+  }
+
+  function disputedJob(job: RunningJob): DisputedJob {
+    return {
+      signed: job.signed,
+      model: job.spec.model,
+      planRoot: job.manifest.plan?.root ?? '',
+      deadlineAtMs: job.spec.deadlineAtMs,
+      signal: job.controller.signal,
+      answers: () =>
+        new Map(
+          [...job.attempts].flatMap(([number, { provider, answer }]) =>
+            answer === undefined ? [] : [[number, { provider, ...answer }] as const],
+          ),
+        ),
+    }
   }
 
   /** Writes the bundle, if one is wanted, and tells what each provider said. */
   async function finish(job: RunningJob, verdict: Verdict): Promise<ClosedJob> {
+    const decided = decidedBy(job, verdict)
+    const disputes = [...disputing.reports(job.spec.id)]
+    disputing.close(job.spec.id)
     const answers = [...job.attempts.values()].filter((attempt) => attempt.answer !== undefined)
     let bundle: string | undefined
     let bundleError: Error | undefined
-    const accepted = job.attempts.get(job.accepted ?? -1)?.answer
+    const { accepted } = job
     if (job.request.bundleDirectory !== undefined && accepted !== undefined) {
       try {
         bundle = await writeBundle(
@@ -313,6 +374,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
               envelope: answer!.receipt,
               agreed: verdict.agreed.includes(provider),
             })),
+            ...decided,
             verdict,
             closedAtMs: Math.floor(now()),
             digestsOnly: job.request.digestsOnly ?? false,
@@ -324,6 +386,10 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         log.error('the bundle could not be written', { jobId: job.spec.id, error: bundleError })
       }
     }
+    if (accepted !== undefined) {
+      const { model } = job.spec
+      onClosed({ jobId: job.spec.id, model, verdict, tau: job.signed.tau, bundle })
+    }
     progress(job, 'closed')
     return {
       verdict,
@@ -332,7 +398,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         agreed: verdict.agreed.includes(provider),
         outputs: answer!.tensors,
       })),
-      disputes: [],
+      disputes,
       bundle,
       bundleError,
     }
@@ -352,7 +418,8 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
 
   return {
     async submit(request, manifest) {
-      const terms = verifyTerms(request, manifest)
+      const canRecompute = disputing.canRecompute(request.model)
+      const terms = verifyTerms(request, manifest, canRecompute)
       const inputs = encodeTensors(request.inputs)
       const startedAtMs = performance.now()
       const nowMs = Math.floor(now())
@@ -360,8 +427,13 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         signer,
         model: request.model,
         inputs,
-        replicas: terms.replicas,
-        quorum: terms.quorum,
+        lane: terms.lane,
+        policy: {
+          replicas: terms.replicas,
+          quorum: terms.quorum,
+          referee: terms.referee,
+          publicDisputes: terms.publicDisputes,
+        },
         tau: terms.tau,
         createdAtMs: nowMs,
         deadlineAtMs: nowMs + terms.timeoutMs,
@@ -376,10 +448,10 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         deadlineAtMs: nowMs + terms.timeoutMs,
         attemptTimeoutMs: parts.attemptTimeoutMs ?? terms.timeoutMs * ATTEMPT_TIMEOUT_PART,
         observeMs: parts.observeMs ?? Math.min(OBSERVE_DEFAULT_MS, terms.timeoutMs),
-        lane: 'native',
-        referee: false,
-        recompute: false,
-        canRecompute: false,
+        lane: terms.lane,
+        referee: terms.referee,
+        recompute: drawn(terms.recomputeRate),
+        canRecompute,
       }
       const job: RunningJob = {
         spec,
@@ -406,11 +478,26 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       }
     },
     counts: () => ({ running: jobs.size, ...counts }),
+    exposed: (provider) => post({ type: 'exposed', provider }),
     stop() {
       for (const jobId of [...jobs.keys()]) post({ type: 'cancelled', jobId })
       timers.clear()
     },
   }
+}
+
+/** What counts against a provider in the book, which knows only for and against. */
+const DISAGREEMENTS: readonly EvidenceKind[] = [
+  'disagreed',
+  'contradicted-exact',
+  'lost-dispute',
+  'withheld',
+  'fraud-proof',
+]
+
+/** Unpredictable: whoever could guess which answers are computed again would lie in the others. */
+function drawn(rate: number): boolean {
+  return rate > 0 && randomInt(2 ** 32) < rate * 2 ** 32
 }
 
 /** One reason for all: making one for every job, with its stack, costs 4 microseconds. */

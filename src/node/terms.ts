@@ -21,7 +21,7 @@ export interface Terms {
 }
 
 /** The terms of a job, with what was left out filled in. Throws JobError `invalid-job`. */
-export function verifyTerms(request: SubmitRequest, manifest: Manifest): Terms {
+export function verifyTerms(request: SubmitRequest, manifest: Manifest, canRecompute: boolean): Terms {
   const invalid = (message: string): never => {
     throw new JobError({ code: 'invalid-job', message, found: 0, needed: 0, attempts: [] })
   }
@@ -47,6 +47,9 @@ export function verifyTerms(request: SubmitRequest, manifest: Manifest): Terms {
   const recomputeRate = request.recomputeRate ?? 0
   if (!(recomputeRate >= 0 && recomputeRate <= 1)) {
     invalid(`the share of jobs to compute again must be from 0 to 1; got ${recomputeRate}`)
+  }
+  if (recomputeRate > 0 && !canRecompute) {
+    invalid('this node does not hold the model, and cannot compute anything again: verimesh models add')
   }
   const replicas = request.replicas ?? (referee ? REFEREE_REPLICAS : REPLICAS_DEFAULT)
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > REPLICAS_MAX) {

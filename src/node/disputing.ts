@@ -1,0 +1,495 @@
+/**
+ * The requester's side of disputes: demands traces, has two of them judged, runs a job itself, and keeps what it found. When
+ * any of that is done is the requester machine's to decide.
+ *
+ * Nobody is found guilty here without a proof that was verified first, by the rules that strangers will apply to it.
+ */
+import { setImmediate as turn } from 'node:timers/promises'
+import { stepAt } from '../../models/plan/index.ts'
+import type { ExactRuntime, Trace } from '../../models/runtime/index.ts'
+import { hashLeaf, merkleRoot } from '../../models/trace/index.ts'
+import {
+  type DisputeClient,
+  DisputeError,
+  type DisputeSession,
+  faultOf,
+} from '../../protocols/dispute/index.ts'
+import type { Signer } from '../../protocols/envelope/index.ts'
+import {
+  type Accused,
+  FraudError,
+  type ProvenFraud,
+  proveExecution,
+  proveReceipt,
+  proveShape,
+  proveWiring,
+  type VerifiableModel,
+} from '../../protocols/fraud/index.ts'
+import { type ExactRun, NO_STEPS_DIGEST, sealReceipt } from '../../protocols/receipt/index.ts'
+import type { JobId, Judgement, Party, RequesterEvent } from '../requester/index.ts'
+import { compareTensorsGradually, SELF } from '../verification/index.ts'
+import { now } from './clock.ts'
+import { digestSliced } from './digest.ts'
+import type { ExactLanes } from './exact-lanes.ts'
+import type { SignedJob } from './job.ts'
+import { inputDigests, judgeTraces, type SideFinding, type TracedSide } from './judging.ts'
+import type { Log } from './log.ts'
+import type { DisputeKind, DisputeReport } from './node.ts'
+
+/** A job as the requester driver has it. */
+export interface DisputedJob {
+  readonly signed: SignedJob
+  readonly model: string
+  /** Hex of the root of the model's plan, as its manifest says. */
+  readonly planRoot: string
+  /** In the machine's time. */
+  readonly deadlineAtMs: number
+  readonly signal: AbortSignal
+  /** What came back, by attempt. */
+  answers(): ReadonlyMap<number, DisputedAnswer>
+}
+
+export interface DisputedAnswer {
+  readonly provider: string
+  readonly receipt: Uint8Array
+  readonly outputs: Uint8Array
+  readonly outputDigest: Uint8Array
+}
+
+/** What decided a dispute, for the answer and for the bundle. */
+export interface DecidingRun {
+  /** Canonical payload of the exact outputs. */
+  readonly outputs: Uint8Array
+  readonly run: ExactRun
+}
+
+type EventOf<T extends RequesterEvent['type']> = Extract<RequesterEvent, { type: T }>
+
+export interface Disputing {
+  /** Never rejects, but with the signal's reason. */
+  trace(job: DisputedJob, attempt: number): Promise<EventOf<'traced'> | EventOf<'traceFailed'>>
+  judge(job: DisputedJob, left: number, right: Party): Promise<EventOf<'judged'>>
+  recompute(job: DisputedJob): Promise<EventOf<'recomputed'> | EventOf<'recomputeFailed'>>
+  /** Whether this node holds the model, and so can judge and recompute. */
+  canRecompute(model: string): boolean
+  /** The exact run of an attempt that traced, or of this node. */
+  runOf(jobId: JobId, party: Party): DecidingRun | undefined
+  /** Sealed trace commitments that agree with a run, by provider. */
+  tracesOf(jobId: JobId, run: ExactRun): ReadonlyMap<string, Uint8Array>
+  /** What was found, in order. */
+  reports(jobId: JobId): readonly DisputeReport[]
+  /** Ends every session of a job and forgets it. */
+  close(jobId: JobId): void
+}
+
+export interface DisputingComponents {
+  readonly client: DisputeClient
+  readonly lanes: ExactLanes
+  readonly laneId: string
+  readonly signer: Signer
+  readonly log: Log
+  /** Whether a peer that was silent still answers pings: then its silence is its own. */
+  readonly isAlive: (peer: string, signal: AbortSignal) => Promise<boolean>
+  /** Keeps a proof and tells others, if the job allows it. Resolves with the path of its file. */
+  readonly onProof: (proof: ProvenFraud) => Promise<string | undefined>
+}
+
+interface Side {
+  readonly provider: string
+  readonly receipt: Uint8Array
+  readonly session: DisputeSession
+  leaves: Promise<readonly Uint8Array[]> | undefined
+}
+
+interface OwnRun extends DecidingRun {
+  readonly trace: Trace
+}
+
+interface JobDisputes {
+  readonly sides: Map<number, Side>
+  readonly reports: DisputeReport[]
+  own: OwnRun | undefined
+  /** This node's own receipt of its own run: what contradicts those who all say the same. */
+  ownReceipt: Uint8Array | undefined
+}
+
+export function createDisputing(components: DisputingComponents): Disputing {
+  const { client, lanes, laneId, signer, log } = components
+  const jobs = new Map<JobId, JobDisputes>()
+
+  function disputesOf(jobId: JobId): JobDisputes {
+    let found = jobs.get(jobId)
+    if (found === undefined) {
+      found = { sides: new Map(), reports: [], own: undefined, ownReceipt: undefined }
+      jobs.set(jobId, found)
+    }
+    return found
+  }
+
+  async function trace(
+    job: DisputedJob,
+    attempt: number,
+  ): Promise<EventOf<'traced'> | EventOf<'traceFailed'>> {
+    const jobId = job.signed.id
+    const answer = job.answers().get(attempt)
+    const failed = (code: EventOf<'traceFailed'>['code'], retryAfterMs = 0): EventOf<'traceFailed'> => ({
+      type: 'traceFailed',
+      jobId,
+      attempt,
+      code,
+      retryAfterMs,
+    })
+    const conflicting = answer && conflictingReceipt(job, answer)
+    if (answer === undefined || conflicting === undefined) return failed('cannot-trace')
+    try {
+      const opened = await client.open(
+        answer.provider,
+        {
+          job: job.signed.envelope,
+          salt: job.signed.salt,
+          inputs: job.signed.inputs,
+          receipt: answer.receipt,
+          conflicting,
+          expected: { laneId, planRoot: Buffer.from(job.planRoot, 'hex') },
+          timeoutMs: Math.max(1, job.deadlineAtMs - now()),
+        },
+        job.signal,
+      )
+      if (opened.kind === 'refused') {
+        const { code, message, retryAfterMs, provider } = opened.refusal
+        log.info('a provider gave no trace', { provider, code, message })
+        return code === 'busy' ? failed('busy', retryAfterMs) : failed('cannot-trace')
+      }
+      const { session } = opened
+      const { commitment, outputs } = session
+      disputesOf(jobId).sides.set(attempt, {
+        provider: answer.provider,
+        receipt: answer.receipt,
+        session,
+        leaves: undefined,
+      })
+      const agrees =
+        job.signed.lane === 'exact'
+          ? Buffer.compare(answer.outputDigest, commitment.outputDigest) === 0
+          : await compareTensorsGradually(answer.outputs, outputs, job.signed.tau, () => turn())
+      if (!agrees) await contradicted(job, attempt, answer)
+      return {
+        type: 'traced',
+        jobId,
+        attempt,
+        root: rootText(commitment),
+        outputDigest: Buffer.from(commitment.outputDigest).toString('hex'),
+        agrees,
+      }
+    } catch (error) {
+      job.signal.throwIfAborted()
+      return failed(await failureOf(error, answer.provider, job.signal))
+    }
+  }
+
+  /** Another key's receipt for the same job about other outputs, perhaps this node's own. */
+  function conflictingReceipt(job: DisputedJob, { provider, outputDigest }: DisputedAnswer) {
+    for (const other of job.answers().values()) {
+      if (other.provider !== provider && Buffer.compare(other.outputDigest, outputDigest) !== 0)
+        return other.receipt
+    }
+    return jobs.get(job.signed.id)?.ownReceipt
+  }
+
+  async function failureOf(error: unknown, provider: string, signal: AbortSignal) {
+    if (!(error instanceof DisputeError)) {
+      log.error('a trace could not be taken in', { provider, error })
+      return 'cannot-trace' as const
+    }
+    log.info('a provider gave no trace', { provider, code: error.code, error })
+    if (error.code === 'not-comparable') return 'not-comparable'
+    const fault = faultOf(error.code)
+    switch (fault) {
+      case 'violation':
+        return 'violated-protocol'
+      case 'silence':
+        return (await components.isAlive(provider, signal)) ? 'withheld' : 'unreachable'
+      case 'network':
+        return 'unreachable'
+      case 'none':
+        return 'cannot-trace'
+      default:
+        return fault satisfies never
+    }
+  }
+
+  /** A native answer against its own exact run is for this node alone; an exact one is a proof. */
+  async function contradicted(job: DisputedJob, attempt: number, answer: DisputedAnswer): Promise<void> {
+    const { session } = disputesOf(job.signed.id).sides.get(attempt)!
+    let proof: string | undefined
+    let kind: DisputeKind = 'contradicted-exact'
+    if (job.signed.lane === 'exact') {
+      const model = await modelOf(job)
+      const statements = { job: job.signed.envelope, receipt: answer.receipt, commitment: session.sealed }
+      const proven = model && (await attemptProof(() => proveReceipt(statements, model, job.signal)))
+      if (proven?.guilty) kind = 'wiring'
+      proof = proven?.proof
+    }
+    report(job, {
+      step: 0,
+      steps: session.commitment.leafCount,
+      operator: '',
+      loser: answer.provider,
+      kind,
+      refereeMs: 0,
+      bytes: movedBy(job.signed.id, attempt),
+      proof,
+    })
+  }
+
+  async function judge(job: DisputedJob, left: number, right: Party): Promise<EventOf<'judged'>> {
+    const jobId = job.signed.id
+    const event = (a: Judgement, b: Judgement): EventOf<'judged'> => ({
+      type: 'judged',
+      jobId,
+      left,
+      right,
+      verdicts: { left: a, right: b },
+    })
+    const runtime = lanes.referee(job.model)
+    const a = await sideOf(job, left, runtime)
+    const b = await sideOf(job, right, runtime)
+    // Whoever does not show its leaves has lost, and the other one has nothing to be compared with.
+    if ('status' in a || 'status' in b) return event('status' in a ? a : OPEN, 'status' in b ? b : OPEN)
+    const model = await modelOf(job)
+    if (model === undefined) return event(OPEN, OPEN)
+    const inputs = inputDigests(model.plan, job.signed.inputs)
+    const findings = await judgeTraces({ plan: model.plan, inputs, left: a, right: b }, model, job.signal)
+    const bytes = movedBy(jobId, left) + movedBy(jobId, right)
+    const conclude = (party: Party, finding: SideFinding) =>
+      party === SELF
+        ? Promise.resolve<Judgement>({ status: 'cleared' })
+        : concludeSide(job, party, finding, { model, bytes, refereeMs: findings.refereeMs })
+    return event(await conclude(left, findings.left), await conclude(right, findings.right))
+  }
+
+  async function sideOf(
+    job: DisputedJob,
+    party: Party,
+    runtime: ExactRuntime | undefined,
+  ): Promise<TracedSide | Judgement> {
+    const disputes = disputesOf(job.signed.id)
+    if (party === SELF) {
+      const { own } = disputes
+      if (own === undefined || runtime === undefined) return OPEN
+      return {
+        leaves: own.trace.leaves,
+        outputs: own.outputs,
+        operands: (position, signal) =>
+          runtime.operands(job.signed.inputs, position, signal).catch(() => {
+            signal.throwIfAborted()
+            return 'nobody' as const
+          }),
+      }
+    }
+    const side = disputes.sides.get(party)
+    if (side === undefined) return OPEN
+    const { session } = side
+    try {
+      side.leaves ??= session.leaves(job.signal)
+      return {
+        leaves: await side.leaves,
+        outputs: session.outputs,
+        operands: async (position, signal) => {
+          try {
+            return await session.operands(position, signal)
+          } catch (error) {
+            signal.throwIfAborted()
+            const code = await failureOf(error, side.provider, signal)
+            return code === 'withheld' || code === 'violated-protocol' ? 'unshown' : 'nobody'
+          }
+        },
+      }
+    } catch (error) {
+      job.signal.throwIfAborted()
+      const code = await failureOf(error, side.provider, job.signal)
+      return code === 'withheld' || code === 'violated-protocol' ? WITHHELD : OPEN
+    }
+  }
+
+  async function concludeSide(
+    job: DisputedJob,
+    attempt: number,
+    { settlement, operands, operator }: SideFinding,
+    { model, bytes, refereeMs }: { model: VerifiableModel; bytes: number; refereeMs: number },
+  ): Promise<Judgement> {
+    const side = disputesOf(job.signed.id).sides.get(attempt)!
+    const steps = side.session.commitment.leafCount
+    const told = { steps, operator, loser: side.provider, refereeMs, bytes }
+    switch (settlement.status) {
+      case 'clear':
+        return { status: 'cleared' }
+      case 'undecided':
+        return OPEN
+      case 'withheld':
+        report(job, { ...told, step: settlement.index + 1, kind: 'withheld', proof: undefined })
+        return WITHHELD
+      case 'guilty': {
+        const { violation } = settlement
+        const accused: Accused = {
+          job: job.signed.envelope,
+          receipt: side.receipt,
+          commitment: side.session.sealed,
+          leaves: (await side.leaves) ?? [],
+          salt: job.signed.salt,
+          inputs: job.signed.inputs,
+          outputs: side.session.outputs,
+        }
+        const { guilty, proof } = await attemptProof(() => {
+          if (violation.kind === 'shape') return proveShape(accused, violation, model, job.signal)
+          if (violation.kind === 'wiring') return proveWiring(accused, violation, model, job.signal)
+          if (operands === undefined) throw new FraudError('unproven', 'the operands are missing')
+          return proveExecution(accused, { index: violation.index, operands }, model, job.signal)
+        })
+        if (!guilty) return OPEN
+        const position = 'position' in violation ? violation.position : undefined
+        report(job, {
+          ...told,
+          step: 'index' in violation ? Math.min(violation.index + 1, steps) : steps,
+          operator: position === undefined ? operator : (stepAt(model.plan, position)?.type ?? operator),
+          kind: violation.kind,
+          proof,
+        })
+        return { status: 'guilty', kind: violation.kind }
+      }
+      default:
+        return settlement satisfies never
+    }
+  }
+
+  /** What cannot be proved was not found. A proof that is too large to travel is one for this node alone. */
+  async function attemptProof(
+    prove: () => Promise<ProvenFraud>,
+  ): Promise<{ readonly guilty: boolean; readonly proof: string | undefined }> {
+    try {
+      return { guilty: true, proof: await components.onProof(await prove()) }
+    } catch (error) {
+      if (!(error instanceof FraudError)) throw error
+      log.error('what a referee found makes no proof', { code: error.code, error })
+      return { guilty: error.code === 'too-large', proof: undefined }
+    }
+  }
+
+  async function recompute(job: DisputedJob): Promise<EventOf<'recomputed'> | EventOf<'recomputeFailed'>> {
+    const jobId = job.signed.id
+    const failed = (message: string): EventOf<'recomputeFailed'> => ({
+      type: 'recomputeFailed',
+      jobId,
+      message,
+    })
+    const runtime = lanes.referee(job.model)
+    if (runtime === undefined) return failed('this node does not hold the model')
+    try {
+      const model = await modelOf(job)
+      if (model === undefined) return failed('the plan of the model is not the one that its manifest says')
+      const startedAtMs = Math.floor(now())
+      const own = await runTraced(runtime, job, model)
+      const disputes = disputesOf(jobId)
+      disputes.own = own
+      disputes.ownReceipt = sealReceipt(signer, {
+        jobCommitment: job.signed.commitment,
+        outputDigest: own.run.outputDigest,
+        outputBytes: own.outputs.byteLength,
+        stepsDigest: NO_STEPS_DIGEST,
+        runtime: { ...runtime.info, batched: false },
+        startedAtMs,
+        finishedAtMs: Math.max(startedAtMs, Math.floor(now())),
+      })
+      const agreeing: number[] = []
+      for (const [attempt, answer] of job.answers()) {
+        if (await agrees(job, answer, own)) agreeing.push(attempt)
+      }
+      return {
+        type: 'recomputed',
+        jobId,
+        root: rootText(own.run),
+        outputDigest: Buffer.from(own.run.outputDigest).toString('hex'),
+        agreeing,
+      }
+    } catch (error) {
+      job.signal.throwIfAborted()
+      return failed(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  async function runTraced(runtime: ExactRuntime, job: DisputedJob, model: VerifiableModel): Promise<OwnRun> {
+    const traced = await runtime.trace(job.signed.inputs, job.signal)
+    return {
+      trace: traced,
+      outputs: traced.outputs,
+      run: {
+        planRoot: model.plan.root,
+        laneId,
+        leafCount: traced.leaves.length,
+        traceRoot: merkleRoot(traced.leaves.map(hashLeaf)),
+        outputDigest: await digestSliced(job.signed.salt, traced.outputs),
+        outputBytes: traced.outputs.byteLength,
+      },
+    }
+  }
+
+  function agrees({ signed }: DisputedJob, answer: DisputedAnswer, own: OwnRun): boolean | Promise<boolean> {
+    if (signed.lane === 'exact') return Buffer.compare(answer.outputDigest, own.run.outputDigest) === 0
+    return compareTensorsGradually(answer.outputs, own.outputs, signed.tau, () => turn())
+  }
+
+  /** The model as a verifier of proofs has it; undefined where this node does not hold it, or not as its manifest says. */
+  async function modelOf({ model, planRoot, signal }: DisputedJob): Promise<VerifiableModel | undefined> {
+    const runtime = lanes.referee(model)
+    if (runtime === undefined) return undefined
+    const plan = await runtime.plan(signal)
+    if (Buffer.from(plan.root).toString('hex') !== planRoot) return undefined
+    return { plan, laneId, runStep: (...step) => runtime.runStep(...step) }
+  }
+
+  function report(job: DisputedJob, found: Omit<DisputeReport, 'jobId' | 'model'>): void {
+    const whole: DisputeReport = { jobId: job.signed.id, model: job.model, ...found }
+    disputesOf(job.signed.id).reports.push(whole)
+    log.warn('a provider lost a dispute', { ...whole })
+  }
+
+  function movedBy(jobId: JobId, party: Party): number {
+    const moved = party === SELF ? undefined : jobs.get(jobId)?.sides.get(party)?.session.bytes
+    return moved === undefined ? 0 : moved.sent + moved.received
+  }
+
+  return {
+    trace,
+    judge,
+    recompute,
+    canRecompute: (model) => lanes.referee(model) !== undefined,
+    runOf(jobId, party) {
+      const disputes = jobs.get(jobId)
+      if (party === SELF) return disputes?.own
+      const session = disputes?.sides.get(party)?.session
+      return session && { outputs: session.outputs, run: session.commitment }
+    },
+    tracesOf(jobId, run) {
+      const root = rootText(run)
+      const sides = [...(jobs.get(jobId)?.sides.values() ?? [])]
+      return new Map(
+        sides
+          .filter(({ session }) => rootText(session.commitment) === root)
+          .map(({ provider, session }) => [provider, session.sealed]),
+      )
+    },
+    reports: (jobId) => jobs.get(jobId)?.reports ?? [],
+    close(jobId) {
+      for (const { session } of jobs.get(jobId)?.sides.values() ?? []) session.close()
+      jobs.delete(jobId)
+    },
+  }
+}
+
+const OPEN: Judgement = { status: 'undecided' }
+const WITHHELD: Judgement = { status: 'withheld' }
+
+/** Equal exactly where whole traces are equal. */
+function rootText({ traceRoot, leafCount, outputDigest }: ExactRun): string {
+  return `${Buffer.from(traceRoot).toString('hex')}:${leafCount}:${Buffer.from(outputDigest).toString('hex')}`
+}
