@@ -23,7 +23,7 @@ const VALUE_DOMAIN = 'verimesh/value/1\0'
 /**
  * The same value with every NaN replaced by the one quiet, positive NaN without payload: the sign and payload of a NaN
  * are the only bits in which processors differ (WebAssembly Core Specification, 4.3.3). The value itself where it has
- * none, else a copy.
+ * no other NaN, else a copy.
  */
 export function canonicalValue(value: Value): Value {
   switch (value.dtype) {
@@ -62,12 +62,19 @@ function replaceNaN(
 }
 
 function replaceNaN64(value: Value): Value {
-  const copy = new Float64Array(new Uint8Array(value.data).buffer)
-  if (!copy.some(Number.isNaN)) return value
-  const bits = new BigUint64Array(copy.buffer)
-  for (const [at, element] of copy.entries()) if (Number.isNaN(element)) bits[at] = 0x7ff8_0000_0000_0000n
+  const { data } = value
+  const aligned = data.byteOffset % 8 === 0 ? data : new Uint8Array(data)
+  const elements = new Float64Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 8)
+  const bits = new BigUint64Array(aligned.buffer, aligned.byteOffset, elements.length)
+  let at = 0
+  while (at < bits.length && !(Number.isNaN(elements[at]) && bits[at] !== NAN_64)) at++
+  if (at === bits.length) return value
+  const copy = new BigUint64Array(bits)
+  for (; at < copy.length; at++) if (Number.isNaN(elements[at])) copy[at] = NAN_64
   return { ...value, data: new Uint8Array(copy.buffer) }
 }
+
+const NAN_64 = 0x7ff8_0000_0000_0000n
 
 /** A boolean of one element: a scalar, or, with rank 1, a list of one. */
 export function flagValue(flag: boolean, rank: 0 | 1 = 0): Value {
