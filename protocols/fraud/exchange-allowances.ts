@@ -1,3 +1,14 @@
+import {
+  ALLOWANCE_PEERS_MAX,
+  NODE_BYTES_BURST,
+  NODE_BYTES_PER_SECOND,
+  PEER_BYTES_BURST,
+  PEER_BYTES_PER_SECOND,
+  REQUEST_BURST,
+  REQUESTS_PER_SECOND,
+  SERVINGS_MAX,
+} from './exchange-constants.ts'
+
 /**
  * Token buckets by key: each may take `burst` at once and `perSecond` in the long run. A bounded number of keys is
  * remembered; the one that was not used for longest is forgotten first. Pure: time is an argument.
@@ -41,5 +52,45 @@ export class Allowances {
       if (!oldest.done) this.#buckets.delete(oldest.value)
     }
     return bucket
+  }
+}
+
+/** What a server gives away: to one peer and to all together, in the long run and at once. Pure: time is an argument. */
+export class ServingBudget {
+  readonly #requests = new Allowances({
+    burst: REQUEST_BURST,
+    perSecond: REQUESTS_PER_SECOND,
+    keysMax: ALLOWANCE_PEERS_MAX,
+  })
+  readonly #peerBytes = new Allowances({
+    burst: PEER_BYTES_BURST,
+    perSecond: PEER_BYTES_PER_SECOND,
+    keysMax: ALLOWANCE_PEERS_MAX,
+  })
+  readonly #nodeBytes = new Allowances({
+    burst: NODE_BYTES_BURST,
+    perSecond: NODE_BYTES_PER_SECOND,
+    keysMax: 1,
+  })
+  #servings = 0
+
+  /** Whether the peer may ask once more. */
+  mayAsk(peer: string, nowMs: number): boolean {
+    return this.#requests.take(peer, 1, nowMs)
+  }
+
+  /** Whether the peer may be given so many bytes; if so, `done` must be called after that. */
+  begin(peer: string, bytes: number, nowMs: number): boolean {
+    if (this.#servings >= SERVINGS_MAX) return false
+    // What is refused must be taken neither from the peer nor from all.
+    if (this.#nodeBytes.waitMs('', bytes, nowMs) > 0) return false
+    if (!this.#peerBytes.take(peer, bytes, nowMs)) return false
+    this.#nodeBytes.take('', bytes, nowMs)
+    this.#servings++
+    return true
+  }
+
+  done(): void {
+    this.#servings--
   }
 }

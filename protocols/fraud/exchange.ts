@@ -7,25 +7,17 @@ import { createHash } from 'node:crypto'
 import type { Libp2p, Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { type Clock, encodeFrame, FramedStream, FramingError, SYSTEM_CLOCK } from '../framing/index.ts'
-import { Allowances } from './exchange-allowances.ts'
+import { ServingBudget } from './exchange-allowances.ts'
 import {
-  ALLOWANCE_PEERS_MAX,
   EXCHANGE_BYTES_PER_MS,
   EXCHANGE_MS,
   EXCHANGE_OPEN_MS,
   EXCHANGE_STALL_MS,
   EXCHANGE_STREAMS_MAX,
-  NODE_BYTES_BURST,
-  NODE_BYTES_PER_SECOND,
-  PEER_BYTES_BURST,
-  PEER_BYTES_PER_SECOND,
   PROOF_BYTES_MAX,
   PROOF_EXCHANGE_PROTOCOL,
   PROOF_REPLY_BYTES_MAX,
   PROOF_REQUEST_BYTES_MAX,
-  REQUEST_BURST,
-  REQUESTS_PER_SECOND,
-  SERVINGS_MAX,
 } from './exchange-constants.ts'
 import { ProofExchangeError } from './exchange-errors.ts'
 import {
@@ -133,17 +125,7 @@ function createAnswers(
   proofOf: ProofServerComponents['proofOf'],
   clock: Clock,
 ): (peer: string, framed: FramedStream, limit: Limit) => Promise<void> {
-  const keysMax = ALLOWANCE_PEERS_MAX
-  const requests = new Allowances({ burst: REQUEST_BURST, perSecond: REQUESTS_PER_SECOND, keysMax })
-  const peerBytes = new Allowances({ burst: PEER_BYTES_BURST, perSecond: PEER_BYTES_PER_SECOND, keysMax })
-  const nodeBytes = new Allowances({ burst: NODE_BYTES_BURST, perSecond: NODE_BYTES_PER_SECOND, keysMax: 1 })
-  let servings = 0
-
-  const isAllowed = (peer: string, bytes: number) => {
-    const nowMs = clock.now()
-    // What one peer may not have must not be taken from all, so that is asked first.
-    return servings < SERVINGS_MAX && peerBytes.take(peer, bytes, nowMs) && nodeBytes.take('', bytes, nowMs)
-  }
+  const budget = new ServingBudget()
   const refuse = async (framed: FramedStream, reason: 'unknown' | 'busy') => {
     await framed.write(encodeFrame(encodeProofReply({ type: 'refused', reason })))
   }
@@ -151,11 +133,10 @@ function createAnswers(
   return async (peer, framed, limit) => {
     limit(0)
     const id = decodeProofRequest(await framed.readFrame(PROOF_REQUEST_BYTES_MAX))
-    if (!requests.take(peer, 1, clock.now())) return refuse(framed, 'busy')
+    if (!budget.mayAsk(peer, clock.now())) return refuse(framed, 'busy')
     const proof = proofOf(id)
     if (proof === undefined) return refuse(framed, 'unknown')
-    if (!isAllowed(peer, proof.bytes)) return refuse(framed, 'busy')
-    servings++
+    if (!budget.begin(peer, proof.bytes, clock.now())) return refuse(framed, 'busy')
     try {
       limit(proof.bytes)
       const bytes = await readFor(framed, proof)
@@ -165,7 +146,7 @@ function createAnswers(
       // Until it was taken, the proof lies in the stream's buffer and counts as being served.
       await framed.stream.close()
     } finally {
-      servings--
+      budget.done()
     }
   }
 }

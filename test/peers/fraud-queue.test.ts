@@ -74,6 +74,10 @@ test('one neighbour is asked for one proof at a time, and three at once', () => 
   assert.is(queue.next(), undefined)
   queue.done('b')
   assert.is(queue.next()?.neighbour, 'd')
+  queue.done('c')
+  assert.is(queue.next(), undefined, 'a is still being asked')
+  queue.done('a')
+  assert.is(queue.next()?.neighbour, 'a')
 })
 
 test('two neighbours may tell of one key, and each is a chance; one neighbour tells of it once', () => {

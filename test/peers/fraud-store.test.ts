@@ -96,6 +96,14 @@ test('a key has one proof, the first one', async () => {
   assert.is(both.filter((one) => one !== undefined).length, 1, 'also when two come at once')
 })
 
+test('what is added at the same moment is all remembered', async () => {
+  const directory = scratch()
+  const store = await open(directory)
+  const seeds = Array.from({ length: 20 }, (_, index) => index + 1)
+  await Promise.all(seeds.map((seed) => add(store, seed)))
+  assert.equal(heldBy(await open(directory), seeds), seeds)
+})
+
 test('where proofs are too many, those of others are dropped first and the oldest of them; their keys stay exposed', async () => {
   const directory = scratch()
   const store = await open(directory, { heldProofs: 3 })

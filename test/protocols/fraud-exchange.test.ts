@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { encodeFrame } from '../../protocols/framing/index.ts'
+import { ServingBudget } from '../../protocols/fraud/exchange-allowances.ts'
 import {
   decodeProofReply,
   decodeProofRequest,
@@ -28,6 +29,7 @@ import { MODEL } from '../fixtures/jobs.ts'
 import { createTestPair, type TestPair } from '../fixtures/libp2p-pair.ts'
 import { createManualClock } from '../fixtures/manual-clock.ts'
 import { seededSigner } from '../fixtures/seeded-signer.ts'
+import { until } from '../fixtures/until.ts'
 import { readVector } from '../fixtures/vectors.ts'
 
 const PROOF = Buffer.from('contradicts itself')
@@ -199,6 +201,61 @@ test('bytes are given to one peer only so fast', () => {
   assert.ok(allowances.take('two', 100, 100), 'another has its own')
   assert.not(allowances.take('one', 1, 0), 'a clock that is set back refills nothing')
   assert.not(allowances.take('two', 101, 1e9), 'more than the burst is never there')
+})
+
+test('large proofs are given to one peer only so often, to all peers together too, and four at once', () => {
+  const taken = (budget: ServingBudget, peers: number, nowMs = 0) => {
+    let count = 0
+    for (let peer = 0; peer < peers; peer++) {
+      while (budget.begin(`${peer}`, PROOF_BYTES_MAX, nowMs)) {
+        count++
+        budget.done()
+      }
+    }
+    return count
+  }
+  assert.is(taken(new ServingBudget(), 1), 2)
+  const busy = new ServingBudget()
+  assert.is(taken(busy, 20), 8)
+  assert.is(taken(busy, 20, 10_000), 0)
+  assert.is(taken(busy, 20, 18_000), 1, 'after 65 MiB at 4 MiB a second')
+  const parallel = new ServingBudget()
+  assert.equal(
+    Array.from({ length: 5 }, (_, peer) => parallel.begin(`${peer}`, 1, 0)),
+    [true, true, true, true, false],
+  )
+  parallel.done()
+  assert.ok(parallel.begin('4', 1, 0))
+})
+
+test('what was being served is over when the asker is gone, so that others are served', async () => {
+  const asked: AbortSignal[] = []
+  const server = createProofServer({
+    libp2p: pair.provider.libp2p,
+    proofOf: () => ({
+      bytes: PROOF.byteLength,
+      read: (signal) => {
+        asked.push(signal)
+        return asked.length > 4
+          ? Promise.resolve(PROOF)
+          : new Promise((_, reject) => {
+              signal.addEventListener('abort', () => reject(signal.reason))
+            })
+      },
+    }),
+  })
+  await server.start()
+  const { libp2p } = pair.requester
+  const controller = new AbortController()
+  const hanging = [1, 2, 3, 4].map(() =>
+    rejects(fetchFraudProof(libp2p, pair.provider.peerId, wanted(PROOF), controller.signal), 'aborted'),
+  )
+  await until('four are being served', () => asked.length === 4)
+  controller.abort()
+  await Promise.all(hanging)
+  await until('their places are free', () => asked.every(({ aborted }) => aborted))
+  await fetched(wanted(PROOF))
+  await server.stop()
 })
 
 test('an asker that takes nothing is cut off when its time is over', async () => {
