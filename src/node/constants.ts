@@ -52,3 +52,5 @@ export const RECHECKED_JOBS_MAX = 4_096
 export const ALIVE_TIMEOUT_MS = 2_000
 /** To verify a proof of this node's own before it is told of. */
 export const PROOF_VERIFY_MS = 30_000
+/** A dispute takes one to three seconds; after this, those that wait for its parties go on beside it. */
+export const DISPUTE_HOLD_MS_MAX = 8_000

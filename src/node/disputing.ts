@@ -29,7 +29,9 @@ import { type ExactRun, NO_STEPS_DIGEST, sealReceipt } from '../../protocols/rec
 import type { JobId, Judgement, Party, RequesterEvent } from '../requester/index.ts'
 import { compareTensorsGradually, SELF } from '../verification/index.ts'
 import { now } from './clock.ts'
+import { DISPUTE_HOLD_MS_MAX } from './constants.ts'
 import { digestSliced } from './digest.ts'
+import { createDisputeTurns } from './dispute-turns.ts'
 import type { ExactLanes } from './exact-lanes.ts'
 import type { SignedJob } from './job.ts'
 import { inputDigests, judgeTraces, type SideFinding, type TracedSide } from './judging.ts'
@@ -78,6 +80,8 @@ export interface Disputing {
   tracesOf(jobId: JobId, run: ExactRun): ReadonlyMap<string, Uint8Array>
   /** What was found, in order. */
   reports(jobId: JobId): readonly DisputeReport[]
+  /** The job has its answer: disputes with the same parties need not wait for it any longer. */
+  settled(jobId: JobId): void
   /** Ends every session of a job and forgets it. */
   close(jobId: JobId): void
 }
@@ -116,6 +120,10 @@ interface JobDisputes {
 export function createDisputing(components: DisputingComponents): Disputing {
   const { client, lanes, laneId, signer, log } = components
   const jobs = new Map<JobId, JobDisputes>()
+  const turns = createDisputeTurns(DISPUTE_HOLD_MS_MAX, (ms, callback) => {
+    const timer = setTimeout(callback, ms).unref()
+    return () => clearTimeout(timer)
+  })
 
   function disputesOf(jobId: JobId): JobDisputes {
     let found = jobs.get(jobId)
@@ -141,6 +149,8 @@ export function createDisputing(components: DisputingComponents): Disputing {
     })
     const conflicting = answer && conflictingReceipt(job, answer)
     if (answer === undefined || conflicting === undefined) return failed('cannot-trace')
+    const parties = [...job.answers().values()].map(({ provider }) => provider)
+    await turns.take(jobId, parties, job.signal)
     try {
       const opened = await client.open(
         answer.provider,
@@ -479,7 +489,9 @@ export function createDisputing(components: DisputingComponents): Disputing {
       )
     },
     reports: (jobId) => jobs.get(jobId)?.reports ?? [],
+    settled: turns.end,
     close(jobId) {
+      turns.end(jobId)
       for (const { session } of jobs.get(jobId)?.sides.values() ?? []) session.close()
       jobs.delete(jobId)
     },

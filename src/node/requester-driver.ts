@@ -284,6 +284,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
     const answer = job && acceptedAnswer(job, accepted, exact)
     if (job === undefined || answer === undefined) return
     counts.settled++
+    disputing.settled(jobId)
     job.accepted = { ...answer, party: accepted }
     progress(job, 'settled')
     job.settled.resolve({
