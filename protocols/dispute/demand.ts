@@ -75,8 +75,11 @@ export function verifyDemand(
     for (const { receipt, provider } of [own, other]) {
       if (!equals(receipt.jobCommitment, job.commitment))
         refuse(`the receipt of ${provider} is about another job`)
-      if (receipt.runtime.lane !== terms.lane)
-        refuse(`the receipt of ${provider} is of another lane than the job`)
+    }
+    if (own.receipt.runtime.lane !== terms.lane) refuse('the receipt is of another lane than the job')
+    // An exact run contradicts a native answer too: the requester's own is one, where all others say the same.
+    if (other.receipt.runtime.lane !== terms.lane && other.receipt.runtime.lane !== 'exact') {
+      refuse(`the receipt of ${other.provider} is of another lane than the job`)
     }
     if (equals(own.receipt.outputDigest, other.receipt.outputDigest)) refuse('the two receipts agree')
     if (terms.lane === 'exact' && own.receipt.runtime.version !== other.receipt.runtime.version) {
