@@ -25,9 +25,9 @@ const vad = (file: string): string => join(packages, '@ricky0123/vad-web/dist', 
 
 /** Lines of dark strokes on light: something to see for every model. */
 function image(name: string, dims: readonly number[]): Tensor {
-  const width = dims.at(-1)!
+  const [height, width] = dims.slice(-2) as [number, number]
   const pixels = Array.from({ length: dims.reduce((product, dim) => product * dim, 1) }, (_, at) => {
-    const [x, y] = [at % width, Math.floor(at / width)]
+    const [x, y] = [at % width, Math.floor(at / width) % height]
     return x % 9 < 4 && y % 40 < 16 && x > 20 && x < width - 20 ? -1 : 1
   })
   return { name, dtype: 'float32', dims, data: elementBytes('float32', pixels) }
