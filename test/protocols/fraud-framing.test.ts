@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Plan } from '../../models/plan/index.ts'
-import { digestTensors } from '../../models/tensor/index.ts'
-import { encodeLeaf, hashLeaf, type Leaf, merklePath } from '../../models/trace/index.ts'
+import { digestTensors, encodeTensors } from '../../models/tensor/index.ts'
+import { encodeLeaf, flagValue, hashLeaf, type Leaf, merklePath } from '../../models/trace/index.ts'
 import {
   type Accused,
   encodeFraudProof,
@@ -242,6 +242,8 @@ test('a value of another iteration, branch or loop is not taken for the one that
     ['1!', 0, ['1[then]/0']],
     ['1!', 1, []],
     ['1!', 0, ['1?', '0']],
+    // A decision of a loop, which says no where the If said yes.
+    ['1!', 0, ['2?2', '0']],
   ]
   for (const [position, operand, others] of wrong) {
     const claim = { claim: 'operand' as const, job, receipt, commitment, operand }
@@ -262,6 +264,19 @@ test('inputs other than those the job states cannot be slipped under', async () 
     'wrong-input',
   )
   assert.is(await codeOf(claim), 'no-contradiction')
+})
+
+test('a NaN of another kind in the inputs is the NaN that the trace has', async () => {
+  const strangeNaN = new Uint8Array(Uint32Array.of(0xffc00123, 0x3f800000).buffer)
+  const inputs = encodeTensors([
+    { name: 'x', dtype: 'float32', dims: [2], data: strangeNaN },
+    { name: 'flag', ...flagValue(true) },
+  ])
+  const trace = runToy(plan, inputs)!
+  const { job, receipt, commitment, leaves } = signedTrace(plan, trace, inputs)
+  const leaf = { index: 0, bytes: leaves[0]!, path: merklePath(leaves.map(hashLeaf), 0) }
+  const claim = { claim: 'operand' as const, job, receipt, commitment, leaves: [leaf], operand: 0 }
+  assert.is(await codeOf({ ...claim, given: { salt: SALT, inputs } }), 'no-contradiction')
 })
 
 test('bytes cannot move from the salt into the inputs: a salt has one length', () => {
