@@ -6,10 +6,13 @@ export {
   decisionOf,
   type Expectation,
   firstPosition,
+  type Location,
+  locate,
   nextPosition,
+  nextPositionAt,
   type Origin,
   placeOf,
   stepAt,
 } from './walk.ts'
-export { deciderOf, expect, outputOrigins } from './walk-expect.ts'
-export { examineLeaf, type LeafFault } from './walk-leaf.ts'
+export { deciderAt, deciderOf, expect, expectAt, outputOrigins } from './walk-expect.ts'
+export { examineLeaf, examineLeafAt, type LeafFault } from './walk-leaf.ts'

@@ -40,8 +40,13 @@ export function outputOrigins(plan: Plan): { readonly name: string; readonly ori
 /** Where the leaf stands that says which branch an If took, seen from its end; undefined for every other position. */
 export function deciderOf(plan: Plan, position: string): string | undefined {
   const location = locate(plan, position)
-  if (location?.step.kind !== 'if' || location.position.phase !== 'end') return undefined
-  return formatPosition({ ...location.position, phase: 'decide' })
+  return location && deciderAt(location)
+}
+
+/** As `deciderOf`, of a position that was found already. */
+export function deciderAt({ position, step }: Location): string | undefined {
+  if (step.kind !== 'if' || position.phase !== 'end') return undefined
+  return formatPosition({ ...position, phase: 'decide' })
 }
 
 function ifDecides(plan: Plan, { position, blocks }: Location, step: IfStep): Expectation {

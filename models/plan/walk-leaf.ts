@@ -37,14 +37,21 @@ export type LeafFault =
  */
 export function examineLeaf(plan: Plan, leaf: Leaf): LeafFault | undefined {
   const location = locate(plan, leaf.position)
-  if (location === undefined) return 'unknown-position'
-  if (!same(leaf.operator, location.step.digest)) return 'operator'
-  const faults = [true, false].map((decision) => {
+  return location === undefined ? 'unknown-position' : examineLeafAt(plan, location, leaf)
+}
+
+/** As `examineLeaf`, of a leaf whose position was found already. */
+export function examineLeafAt(plan: Plan, location: Location, leaf: Leaf): LeafFault | undefined {
+  const { step, position } = location
+  if (!same(leaf.operator, step.digest)) return 'operator'
+  const examineAs = (decision: boolean): LeafFault | undefined => {
     if (leaf.operands.length !== operandCount(plan, location, decision)) return 'count'
     const expectation = expectAt(plan, location, decision)
     return expectation === undefined ? 'unknown-position' : examineShape(leaf, expectation)
-  })
-  if (!faults.includes(undefined)) return faults[0]
+  }
+  const fault = examineAs(true)
+  const isEitherBranch = step.kind === 'if' && position.phase === 'end'
+  if (fault !== undefined && !(isEitherBranch && examineAs(false) === undefined)) return fault
   return examinePassage(leaf, location)
 }
 

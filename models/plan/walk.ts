@@ -52,6 +52,11 @@ export function firstPosition(plan: Plan): string | undefined {
 export function nextPosition(plan: Plan, leaf: Leaf): string | undefined {
   const location = locate(plan, leaf.position)
   if (location === undefined) throw new PlanError('unknown-position', `the plan has no ${leaf.position}`)
+  return nextPositionAt(plan, location, leaf)
+}
+
+/** As `nextPosition`, of a leaf whose position was found already. Throws PlanError `no-decision`. */
+export function nextPositionAt(plan: Plan, location: Location, leaf: Leaf): string | undefined {
   const next = following(plan, location, leaf)
   return next === undefined ? undefined : formatPosition(next)
 }
@@ -66,7 +71,8 @@ export function stepAt(plan: Plan, position: string): Step | undefined {
  * after which a Loop ends. A trace has one leaf of each place.
  */
 export function placeOf(position: string): string {
-  return position.replace(LOOP_END, '!')
+  const mark = position.lastIndexOf('!')
+  return mark < 0 ? position : position.slice(0, mark + 1)
 }
 
 /** Undefined where the plan has no such position, or no trace can have it. */
@@ -92,8 +98,6 @@ export function decisionOf({ outputs }: Pick<Leaf, 'outputs'>): boolean | undefi
   if (Buffer.compare(decision, TRUE_DIGEST) === 0) return true
   return Buffer.compare(decision, FALSE_DIGEST) === 0 ? false : undefined
 }
-
-const LOOP_END = /!\d+$/
 
 function read(text: string): Position | undefined {
   try {

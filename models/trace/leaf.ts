@@ -55,29 +55,32 @@ export function encodeLeaf({ position, operator, operands, outputs }: Leaf): Uin
 
 /** Strict inverse of `encodeLeaf`; the digests look into `bytes`. The position is ASCII but not parsed. Throws `malformed`. */
 export function decodeLeaf(bytes: Uint8Array): Leaf {
-  if (bytes.byteLength > LEAF_BYTES_MAX) throw new TraceError('too-large', 'a leaf is too long')
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  let at = 0
-  const take = (count: number): Uint8Array => {
-    if (at + count > bytes.byteLength) throw new TraceError('malformed', 'a leaf is cut short')
-    at += count
-    return bytes.subarray(at - count, at)
+  const size = bytes.byteLength
+  if (size > LEAF_BYTES_MAX) throw new TraceError('too-large', 'a leaf is too long')
+  const operatorAt = 1 + (bytes[0] ?? 0)
+  const operandsAt = operatorAt + 32
+  if (operandsAt > size) throw new TraceError('malformed', 'a leaf is cut short')
+  const position = Buffer.from(bytes.buffer, bytes.byteOffset + 1, operatorAt - 1).toString('latin1')
+  if (!PRINTABLE.test(position)) throw new TraceError('malformed', 'the position of a leaf is not ASCII')
+  const operands = readDigests(bytes, operandsAt)
+  const outputsAt = operandsAt + 2 + 32 * operands.length
+  const outputs = readDigests(bytes, outputsAt)
+  if (outputsAt + 2 + 32 * outputs.length !== size) {
+    throw new TraceError('malformed', 'a leaf has bytes after its end')
   }
-  const digests = (): Uint8Array[] => {
-    const start = at
-    take(2)
-    const count = view.getUint16(start, true)
-    if (at + count * 32 > bytes.byteLength) throw new TraceError('malformed', 'a leaf is cut short')
-    return Array.from({ length: count }, () => take(32))
-  }
-  const positionBytes = take(take(1)[0]!)
-  if (positionBytes.some((byte) => byte < 0x20 || byte > 0x7e)) {
-    throw new TraceError('malformed', 'the position of a leaf is not ASCII')
-  }
-  const position = Buffer.from(positionBytes).toString('latin1')
-  const leaf = { position, operator: take(32), operands: digests(), outputs: digests() }
-  if (at !== bytes.byteLength) throw new TraceError('malformed', 'a leaf has bytes after its end')
-  return leaf
+  return { position, operator: bytes.subarray(operatorAt, operandsAt), operands, outputs }
+}
+
+const PRINTABLE = /^[ -~]*$/
+
+function readDigests(bytes: Uint8Array, at: number): Uint8Array[] {
+  const first = at + 2
+  if (first > bytes.byteLength) throw new TraceError('malformed', 'a leaf is cut short')
+  const count = bytes[at]! + 256 * bytes[at + 1]!
+  if (first + count * 32 > bytes.byteLength) throw new TraceError('malformed', 'a leaf is cut short')
+  const digests: Uint8Array[] = []
+  for (let from = first; digests.length < count; from += 32) digests.push(bytes.subarray(from, from + 32))
+  return digests
 }
 
 /** The hash of an encoded leaf in the Merkle tree (RFC 6962, section 2.1). */

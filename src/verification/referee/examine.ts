@@ -1,12 +1,14 @@
 /** One party's trace by itself: the first thing in it that contradicts the plan, the job's inputs, or itself. */
 import {
-  deciderOf,
+  deciderAt,
   decisionOf,
-  examineLeaf,
-  expect,
+  examineLeafAt,
+  expectAt,
   firstPosition,
   type LeafFault,
-  nextPosition,
+  type Location,
+  locate,
+  nextPositionAt,
   type Origin,
   outputOrigins,
   type Plan,
@@ -72,10 +74,25 @@ export function examineTrace(
     if (index > until) return undefined
     const leaf = decode(encoded)
     if (leaf === undefined) return { kind: 'shape', index, fault: 'not-a-leaf', leaves: [index] }
-    const violation = examineShape(plan, leaf, index, due) ?? examineOperands(plan, leaf, index, inputs, seen)
+    const location = locate(plan, leaf.position)
+    const fault = location === undefined ? 'unknown-position' : examineLeafAt(plan, location, leaf)
+    const { position } = leaf
+    if (location === undefined || fault !== undefined) {
+      return { kind: 'shape', index, position, fault: fault ?? 'unknown-position', leaves: [index] }
+    }
+    if (position !== due) {
+      return {
+        kind: 'shape',
+        index,
+        position,
+        fault: 'order',
+        leaves: index === 0 ? [0] : [index - 1, index],
+      }
+    }
+    const violation = examineOperands(plan, location, { leaf, index }, inputs, seen)
     if (violation !== undefined) return violation
-    seen.set(placeOf(leaf.position), { leaf, index })
-    due = nextPosition(plan, leaf)
+    seen.set(placeOf(position), { leaf, index })
+    due = nextPositionAt(plan, location, leaf)
   }
   if (due === undefined || until < leaves.length) return undefined
   const last = leaves.length === 0 ? [] : [leaves.length - 1]
@@ -97,12 +114,13 @@ export function examineOutputs(
   if (outputs?.length !== origins.length || !origins.every(({ name }) => given.has(name))) {
     return { kind: 'wiring', at: 'output', leaves: [] }
   }
-  const wanted = new Set(origins.map(({ origin }) => (origin.kind === 'leaf' ? origin.place : undefined)))
+  const wanted = new Set(origins.flatMap(({ origin }) => (origin.kind === 'leaf' ? [origin.place] : [])))
   const seen = new Map<string, Seen>()
-  for (const [index, encoded] of leaves.entries()) {
-    const leaf = decodeLeaf(encoded)
+  // Backwards: what a model gives is mostly made at its end.
+  for (let index = leaves.length - 1; index >= 0 && wanted.size > 0; index--) {
+    const leaf = decodeLeaf(leaves[index]!)
     const place = placeOf(leaf.position)
-    if (wanted.has(place)) seen.set(place, { leaf, index })
+    if (wanted.delete(place)) seen.set(place, { leaf, index })
   }
   for (const [output, { name, origin }] of origins.entries()) {
     const expected = digestAt(origin, inputs, seen)
@@ -117,31 +135,17 @@ interface Seen {
   readonly index: number
 }
 
-function examineShape(
-  plan: Plan,
-  leaf: Leaf,
-  index: number,
-  due: string | undefined,
-): ShapeViolation | undefined {
-  const { position } = leaf
-  const fault = examineLeaf(plan, leaf)
-  if (fault !== undefined) return { kind: 'shape', index, position, fault, leaves: [index] }
-  if (position === due) return undefined
-  const leaves = index === 0 ? [0] : [index - 1, index]
-  return { kind: 'shape', index, position, fault: 'order', leaves }
-}
-
 function examineOperands(
   plan: Plan,
-  leaf: Leaf,
-  index: number,
+  location: Location,
+  { leaf, index }: Seen,
   inputs: InputDigests,
   seen: ReadonlyMap<string, Seen>,
 ): OperandViolation | undefined {
   const { position } = leaf
-  const decider = deciderOf(plan, position)
+  const decider = deciderAt(location)
   const decides = decider === undefined ? undefined : seen.get(decider)
-  const expectation = expect(plan, position, decides && decisionOf(decides.leaf))
+  const expectation = expectAt(plan, location, decides && decisionOf(decides.leaf))
   // Both are there: the leaf was found where the plan has it, after all that it rests on.
   if (expectation === undefined) throw new TypeError(`the plan expects nothing at ${position}`)
   for (const [operand, origin] of expectation.operands.entries()) {
