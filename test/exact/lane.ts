@@ -1,5 +1,11 @@
 /** The exact lane from the inside, for measuring and for lying: one engine, many models, every step at hand. */
-import { type ExactModel, modelSignature, prepareExactModel, readModel } from '../../models/graph/index.ts'
+import {
+  type ExactModel,
+  GraphError,
+  modelSignature,
+  prepareExactModel,
+  readModel,
+} from '../../models/graph/index.ts'
 import type { Plan, Step } from '../../models/plan/index.ts'
 import { createExactExecutor, type ExactExecutor } from '../../models/runtime/exact-execution.ts'
 import {
@@ -11,7 +17,7 @@ import {
 } from '../../models/runtime/interpreter.ts'
 import type { WasmEngine, WasmValue } from '../../models/runtime/wasm-engine.ts'
 import { createWasmMachine } from '../../models/runtime/wasm-machine.ts'
-import { encodeTensors, type Tensor } from '../../models/tensor/index.ts'
+import { type DType, encodeTensors, type Tensor } from '../../models/tensor/index.ts'
 import { ABSENT, canonicalValue, formatPosition, type Leaf, type Position } from '../../models/trace/index.ts'
 import type { ModelFiles } from './models/index.ts'
 
@@ -28,6 +34,8 @@ export interface WalkedStep {
   readonly leaf: Leaf
   readonly phase: Position['phase']
   readonly step: Step
+  /** Element types of the operands, constants included. */
+  dtypes(): DType[]
   /** As `operands` of an ExactRuntime: a payload of what is neither constant nor absent. Made on demand, during the call. */
   payload(): Uint8Array
 }
@@ -72,11 +80,24 @@ export function openLane(
           },
           phase: position.phase,
           step,
+          dtypes: () => operands.flatMap(dtypeOf),
           payload: () => payloadOf(operands),
         })
       },
     })
     return outputs!.map((value, index) => ({ name: plan.outputs[index]!.name, ...value }))
+  }
+
+  /** None of what is left out, or only control flow knows. */
+  function dtypeOf(term: Term<WasmValue>): DType[] {
+    if (term === undefined) return []
+    if (isHeld(term)) return [term.value.dtype]
+    try {
+      return [exact.constant(term.digest).dtype]
+    } catch (error) {
+      if (error instanceof GraphError && error.code === 'unknown-constant') return []
+      throw error
+    }
   }
 
   function payloadOf(terms: readonly Term<WasmValue>[]): Uint8Array {
