@@ -74,8 +74,9 @@ async function readQuestion({ framed }: ServerSession): Promise<QuestionMessage 
   try {
     return decodeQuestion(await framed.readFrame(ASK_BYTES_MAX))
   } catch (error) {
+    const isCutHere = error instanceof Error && error.cause instanceof DisputeError
     // Whether it hangs up politely or not: it has what it wanted.
-    if (error instanceof FramingError && error.code === 'hung-up') return undefined
+    if (error instanceof FramingError && error.code === 'hung-up' && !isCutHere) return undefined
     throw error
   }
 }
