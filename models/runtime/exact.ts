@@ -8,7 +8,7 @@ export interface ExactRuntime extends ModelRuntime {
   plan(signal: AbortSignal): Promise<Plan>
   /**
    * Runs the model on a canonical payload of inputs and keeps what each step was given and gave, in digests. Rejects with
-   * RuntimeError: `input-mismatch`; `run-failed` also where a trace would be larger than one may be.
+   * RuntimeError: `input-mismatch`; `run-failed` also where a trace would be larger than one may be; `out-of-memory`.
    */
   trace(inputs: Uint8Array, signal: AbortSignal): Promise<Trace>
   /**
@@ -19,10 +19,11 @@ export interface ExactRuntime extends ModelRuntime {
   operands(inputs: Uint8Array, position: string, signal: AbortSignal): Promise<Uint8Array>
   /**
    * Runs the step at `position` alone, on operands of a leaf given by their digests: constants come from the model, the
-   * rest from `payload` (as `operands` gives it, every byte hostile). Resolves with the digests of its outputs by position, as
-   * they would stand in a leaf. Rejects with `input-mismatch` where an operand is missing, does not hash to its name or
-   * is of a kind that the step cannot have; with `run-failed` where the operator refuses its operands; with `crashed`,
-   * `deadline` or `aborted` where it could not be found out.
+   * rest from `payload` (as `operands` gives it, every byte hostile; values that only pass through a decision or an end may
+   * be left out). Resolves with the digests of its outputs by position, as they would stand in a leaf. Rejects with
+   * `input-mismatch` where an operand is missing, does not hash to its name or is of a kind that the step cannot have, and
+   * with `run-failed` where the operator refuses its operands, as it would on every machine. Every other code (`crashed`,
+   * `out-of-memory`, `deadline`, `aborted`, `backing-off`, `load-failed`, `closed`) says that it could not be found out.
    */
   runStep(
     position: string,

@@ -115,7 +115,7 @@ function resolve(file: string): string {
  * The heap of an engine about to start, with a bound on its growth. `starvation` is told when it was refused more: malloc gives
  * nothing then, and not every place in the engine looks.
  */
-function boundHeap(imports: WasmImports, starvation: { isStarved: boolean }): WasmMemory {
+export function boundHeap(imports: WasmImports, starvation: { isStarved: boolean }): WasmMemory {
   const [names] = Object.values(imports)
   if (names === undefined) throw new Error('the engine asks for no imports')
   const found = Object.entries(names).filter(

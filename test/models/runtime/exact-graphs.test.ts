@@ -6,7 +6,7 @@ import {
   RuntimeError,
 } from '../../../models/runtime/index.ts'
 import { decodeTensors, encodeTensors, float32Elements, type Tensor } from '../../../models/tensor/index.ts'
-import { decodeLeaf } from '../../../models/trace/index.ts'
+import { decodeLeaf, digestValue } from '../../../models/trace/index.ts'
 import {
   buildModel,
   elementBytes,
@@ -342,6 +342,8 @@ test('a step alone takes no operands but those that its leaf names', async () =>
   const [operand] = decodeTensors(good)
   const named = (name: string, dtype: OnnxDType, elements: number[]) =>
     encodeTensors([{ ...tensor('', dtype, [elements.length], elements), name }])
+  const { name: _, ...three } = floats('', [1], [3])
+  const whole = { ...three, name: hex(digestValue(three)) }
   const cut = good.slice()
   cut[cut.length - 1] = 1
   const cases: [string, Promise<unknown>][] = [
@@ -350,6 +352,7 @@ test('a step alone takes no operands but those that its leaf names', async () =>
     ['no bytes', step(runtime, leaf, encodeTensors([]))],
     ['a name in capitals', step(runtime, leaf, named(operand!.name.toUpperCase(), 'float32', [1, 2]))],
     ['one more', step(runtime, leaf, encodeTensors([...decodeTensors(good), floats('0', [1], [1])]))],
+    ['one more that has its digest', step(runtime, leaf, encodeTensors([...decodeTensors(good), whole]))],
     ['trailing bytes', step(runtime, leaf, new Uint8Array(Buffer.concat([good, good])))],
     ['another constant', step(runtime, { ...leaf, operands: [leaf.operands[0]!, leaf.operands[0]!] }, good)],
     [

@@ -101,8 +101,13 @@ export function randomPlan(random: () => number): RandomPlan {
         })
       } else {
         const [carried, scans] = [below(3), below(3)]
+        let trip = keep(number(below(5) - 1))
+        if (below(3) === 0) {
+          add(operator(scope, 'Count', 1, [pick(scope)]))
+          trip = { kind: 'step', up: 0, step: steps.length - 1, output: 0 }
+        }
         const operands: Source[] = [
-          keep(number(below(5) - 1)),
+          trip,
           below(2) === 0 ? { kind: 'absent' } : keep(flagValue(below(4) > 0)),
           ...Array.from({ length: carried }, () => pick(scope)),
         ]
@@ -194,9 +199,8 @@ export function createToyMachine(constants: ReadonlyMap<string, Value>): ToyMach
       const bytes = hash.digest()
       return step.outputs.map((isThere, at) => {
         if (!isThere) return undefined
-        return write(
-          step.type === 'Flag' ? flagValue(bytes[0]! % 4 > 0) : iterationValue(bytes.readUInt32LE(4 + at)),
-        )
+        if (step.type === 'Flag') return write(flagValue(bytes[0]! % 4 > 0))
+        return write(iterationValue(step.type === 'Count' ? bytes[0]! % 4 : bytes.readUInt32LE(4 + at)))
       })
     },
     constant: (digest) => constants.get(hex(digest))!,

@@ -1,8 +1,11 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { QUEUE_MAX } from '../../../models/runtime/constants.ts'
 import type { UndigestedOutcome } from '../../../models/runtime/digests.ts'
+import type { Answer } from '../../../models/runtime/exact-answers.ts'
 import type { HostEvents, HostOptions, HostProcess } from '../../../models/runtime/host-process.ts'
-import { createNativeRuntime, type NativeRuntimeInit, RuntimeError } from '../../../models/runtime/index.ts'
+import { type NativeRuntimeInit, RuntimeError } from '../../../models/runtime/index.ts'
+import { createSupervisor } from '../../../models/runtime/supervisor.ts'
 import { digestTensors } from '../../../models/tensor/index.ts'
 import { codeOf, executionOf, rowsOf, signatureOf } from './executions.ts'
 
@@ -12,25 +15,36 @@ const outcomes: UndigestedOutcome[] = [
 ]
 const forever = new AbortController().signal
 
+interface FakeHost extends HostProcess {
+  readonly events: HostEvents
+  readonly ids: number[]
+  readonly kinds: ('execute' | 'ask')[]
+  answered: number
+  killed: boolean
+}
+
 /** Processes and time as the test moves them. */
 function createWorld(init: Partial<NativeRuntimeInit> = {}) {
   let time = 0
   let resident = 0
   const timers = new Set<{ at: number; callback: () => void }>()
-  const hosts: (HostProcess & { events: HostEvents; ids: number[]; answered: number; killed: boolean })[] = []
+  const hosts: FakeHost[] = []
   const logs: string[] = []
   const spawn = ({ events }: HostOptions): HostProcess => {
-    const host = {
+    const host: FakeHost = {
       pid: 1000 + hosts.length,
       events,
-      ids: [] as number[],
+      ids: [],
+      kinds: [],
       answered: 0,
       killed: false,
-      execute: (id: number) => {
+      execute: (id) => {
         host.ids.push(id)
+        host.kinds.push('execute')
       },
-      ask: (id: number) => {
+      ask: (id) => {
         host.ids.push(id)
+        host.kinds.push('ask')
       },
       kill: () => {
         host.killed = true
@@ -39,7 +53,7 @@ function createWorld(init: Partial<NativeRuntimeInit> = {}) {
     hosts.push(host)
     return host
   }
-  const runtime = createNativeRuntime(
+  const runtime = createSupervisor(
     {
       modelPath: '/models/m.onnx',
       signature: signatureOf(2),
@@ -376,6 +390,73 @@ test('an answer that comes after its execution was given up changes nothing', as
   old.events.onExecuted(old.ids[0]!, outcomes, undefined)
   world.answer()
   assert.is((await next).length, 1)
+})
+
+const asked = { what: 'step', position: '0', digests: [], payload: new Uint8Array(8) } as const
+const answer: Answer = { payload: new Uint8Array([1]), leaves: [], serviceMs: 1 }
+
+test('what is asked waits in one line with what is executed', async () => {
+  const world = createWorld()
+  const first = world.runtime.ask(asked, forever)
+  const second = world.runtime.execute([execution], forever)
+  const third = failure(world.runtime.ask(asked, forever))
+  const host = world.last()
+  host.events.onLoaded()
+  assert.equal(host.kinds, ['ask', 'execute'])
+  host.events.onAnswered(host.ids[0]!, answer, false)
+  assert.is(await first, answer)
+  assert.equal(host.kinds, ['ask', 'execute', 'ask'])
+  host.events.onExecuted(host.ids[1]!, outcomes, undefined)
+  await second
+  host.events.onAnswered(host.ids[2]!, new RuntimeError('run-failed', 'the operator refuses'), false)
+  assert.is((await third).code, 'run-failed')
+})
+
+test('a spent process answers, and what it has at hand goes to the next one', async () => {
+  const world = createWorld()
+  const first = world.runtime.ask(asked, forever)
+  const second = world.runtime.ask(asked, forever)
+  const third = world.runtime.execute([execution], forever)
+  const old = world.last()
+  old.events.onLoaded()
+  old.events.onAnswered(old.ids[0]!, answer, true)
+  await first
+  assert.ok(old.killed)
+  assert.is(old.ids.length, 2, 'it is handed nothing more')
+  old.events.onExit('it was ended by SIGKILL')
+  const next = world.last()
+  assert.is.not(next, old)
+  next.events.onLoaded()
+  assert.equal(next.kinds, ['ask', 'execute'])
+  next.events.onAnswered(next.ids[0]!, answer, false)
+  next.events.onExecuted(next.ids[1]!, outcomes, undefined, true)
+  await Promise.all([second, third])
+  assert.ok(next.killed)
+  next.events.onExit('it was ended by SIGKILL')
+  assert.is(world.hosts.length, 2, 'nobody waits')
+})
+
+test('a crash, a deadline and a full line say nothing about what was asked', async () => {
+  const world = createWorld()
+  const late = new AbortController()
+  const timedOut = failure(world.runtime.ask(asked, late.signal))
+  const crashed = failure(world.runtime.ask(asked, forever))
+  world.last().events.onLoaded()
+  late.abort(new DOMException('late', 'TimeoutError'))
+  assert.is((await timedOut).code, 'deadline')
+  world.last().events.onExit('it was ended by SIGKILL')
+  world.last().events.onLoaded()
+  world.last().events.onExit('it was ended by SIGSEGV')
+  assert.is((await crashed).code, 'crashed')
+  assert.is((await failure(world.runtime.ask(asked, forever))).code, 'backing-off')
+  world.advance(1000)
+  for (let waiting = 0; waiting < QUEUE_MAX; waiting++) failure(world.runtime.ask(asked, forever))
+  assert.is((await failure(world.runtime.ask(asked, forever))).code, 'backing-off')
+  assert.is((await failure(world.runtime.execute([execution], forever))).code, 'run-failed')
+  const closing = world.runtime.close()
+  world.last().events.onExit('it was ended by SIGKILL')
+  await closing
+  assert.is((await failure(world.runtime.ask(asked, forever))).code, 'closed')
 })
 
 test.run()

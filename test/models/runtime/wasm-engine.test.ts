@@ -5,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { exactRuntimeInfo, RuntimeError } from '../../../models/runtime/index.ts'
 import {
+  boundHeap,
   createWasmEngine,
   isRefusal,
   readPinnedWasm,
@@ -134,6 +135,30 @@ test('many small pieces fill the heap up to its bound, and the last is no refusa
   while (codes.at(-1) !== 'out-of-memory') codes.push(codeOf(() => engine.write(piece)))
   assert.equal(codes, [...new Array(7).fill('none'), 'out-of-memory'])
   assert.ok(engine.heapBytes() <= 2 ** 31)
+})
+
+test('a heap that was refused more is known to be, whoever looks', () => {
+  const { Memory } = (globalThis as unknown as { WebAssembly: { Memory: new (options: object) => object } })
+    .WebAssembly
+  const memory = new Memory({ initial: 1, maximum: 2, shared: true })
+  let grows = true
+  const give = { grow: () => grows }
+  const grower = (bytes: number): boolean => bytes > 0 && give.grow()
+  const wake = (bytes: number) => {
+    const starvation = { isStarved: false }
+    const imports = { a: { m: memory, f: grower as unknown, other: () => true } }
+    assert.is(boundHeap(imports, starvation), memory)
+    const given = (imports.a.f as typeof grower)(bytes)
+    return [given, starvation.isStarved]
+  }
+  assert.equal(wake(2 ** 31), [true, false])
+  assert.equal(wake(2 ** 31 + 1), [false, true], 'beyond the bound')
+  // As the engine passes it: 32 bits with a sign.
+  assert.equal(wake(-1), [false, true], 'beyond the bound')
+  grows = false
+  assert.equal(wake(1), [false, true], 'the system has no more')
+  assert.throws(() => boundHeap({ a: { m: memory } }, { isStarved: false }))
+  assert.throws(() => boundHeap({ a: { m: memory, f: grower, g: grower } }, { isStarved: false }))
 })
 
 test('a trap of the machine is no refusal', async () => {
