@@ -16,6 +16,7 @@ export {
   type OutputDigests,
   type OutputViolation,
   type ShapeViolation,
+  type TraceViolation,
   type Violation,
 } from './referee/examine.ts'
 export {
@@ -27,7 +28,6 @@ export {
   type Judgement,
   type Judgements,
   judge,
-  judgeParty,
   type NeedsExecution,
   type Party,
   type Settlement,

@@ -17,7 +17,8 @@ import {
 import { ABSENT, decodeLeaf, type Leaf, TraceError } from '../../../models/trace/index.ts'
 
 /** What is false in a trace, and which of its leaves show it. */
-export type Violation = ShapeViolation | OperandViolation | OutputViolation
+export type Violation = TraceViolation | OutputViolation
+export type TraceViolation = ShapeViolation | OperandViolation
 
 /** A leaf that the plan does not allow, or not there. */
 export interface ShapeViolation {
@@ -67,34 +68,41 @@ export function examineTrace(
   leaves: readonly Uint8Array[],
   inputs: InputDigests,
   until: number = Number.POSITIVE_INFINITY,
-): ShapeViolation | OperandViolation | undefined {
-  const seen = new Map<string, Seen>()
-  let due = firstPosition(plan)
-  for (const [index, encoded] of leaves.entries()) {
-    if (index > until) return undefined
-    const leaf = decode(encoded)
-    if (leaf === undefined) return { kind: 'shape', index, fault: 'not-a-leaf', leaves: [index] }
-    const location = locate(plan, leaf.position)
-    const fault = location === undefined ? 'unknown-position' : examineLeafAt(plan, location, leaf)
-    const { position } = leaf
-    if (location === undefined || fault !== undefined) {
-      return { kind: 'shape', index, position, fault: fault ?? 'unknown-position', leaves: [index] }
-    }
-    if (position !== due) {
-      return {
-        kind: 'shape',
-        index,
-        position,
-        fault: 'order',
-        leaves: index === 0 ? [0] : [index - 1, index],
-      }
-    }
-    const violation = examineOperands(plan, location, { leaf, index }, inputs, seen)
-    if (violation !== undefined) return violation
-    seen.set(placeOf(position), { leaf, index })
-    due = nextPositionAt(plan, location, leaf)
-  }
-  if (due === undefined || until < leaves.length) return undefined
+): TraceViolation | undefined {
+  const beginning = examineBeginning(plan, leaves, inputs, Math.min(leaves.length, until + 1))
+  if (beginning.violation !== undefined) return beginning.violation
+  return until < leaves.length ? undefined : examineRest(plan, leaves, inputs, beginning)
+}
+
+/** What is known after the first leaves of a trace. */
+export interface Beginning {
+  readonly count: number
+  readonly violation?: TraceViolation
+  /** Position of the leaf that must come next. */
+  readonly due: string | undefined
+  readonly seen: ReadonlyMap<string, Seen>
+}
+
+/** Looks at the first `count` leaves: once for two traces that have them in common. */
+export function examineBeginning(
+  plan: Plan,
+  leaves: readonly Uint8Array[],
+  inputs: InputDigests,
+  count: number,
+): Beginning {
+  const none = { count: 0, due: firstPosition(plan), seen: new Map() }
+  return examineLeaves(plan, leaves, inputs, none, count)
+}
+
+/** The first violation of a trace that begins with what `beginning` is about. */
+export function examineRest(
+  plan: Plan,
+  leaves: readonly Uint8Array[],
+  inputs: InputDigests,
+  beginning: Beginning,
+): TraceViolation | undefined {
+  const { violation, due } = examineLeaves(plan, leaves, inputs, beginning, leaves.length)
+  if (violation !== undefined || due === undefined) return violation
   const last = leaves.length === 0 ? [] : [leaves.length - 1]
   return { kind: 'shape', index: leaves.length, position: due, fault: 'early-end', leaves: last }
 }
@@ -130,9 +138,42 @@ export function examineOutputs(
   return undefined
 }
 
-interface Seen {
+/** A leaf that was looked at, by its place in `Beginning.seen`. */
+export interface Seen {
   readonly leaf: Leaf
   readonly index: number
+}
+
+function examineLeaves(
+  plan: Plan,
+  leaves: readonly Uint8Array[],
+  inputs: InputDigests,
+  from: Beginning,
+  until: number,
+): Beginning {
+  if (from.violation !== undefined || from.count >= until) return from
+  const seen = new Map(from.seen)
+  let { due } = from
+  for (let index = from.count; index < until; index++) {
+    const at = (violation: TraceViolation): Beginning => ({ count: index, due, seen, violation })
+    const leaf = decode(leaves[index]!)
+    if (leaf === undefined) return at({ kind: 'shape', index, fault: 'not-a-leaf', leaves: [index] })
+    const { position } = leaf
+    const location = locate(plan, position)
+    const fault = location === undefined ? 'unknown-position' : examineLeafAt(plan, location, leaf)
+    if (location === undefined || fault !== undefined) {
+      return at({ kind: 'shape', index, position, fault: fault ?? 'unknown-position', leaves: [index] })
+    }
+    if (position !== due) {
+      const neighbours = index === 0 ? [0] : [index - 1, index]
+      return at({ kind: 'shape', index, position, fault: 'order', leaves: neighbours })
+    }
+    const violation = examineOperands(plan, location, { leaf, index }, inputs, seen)
+    if (violation !== undefined) return at(violation)
+    seen.set(placeOf(position), { leaf, index })
+    due = nextPositionAt(plan, location, leaf)
+  }
+  return { count: until, due, seen }
 }
 
 function examineOperands(

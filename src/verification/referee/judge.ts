@@ -8,8 +8,10 @@
 import type { Plan } from '../../../models/plan/index.ts'
 import { decodeLeaf } from '../../../models/trace/index.ts'
 import {
+  type Beginning,
+  examineBeginning,
   examineOutputs,
-  examineTrace,
+  examineRest,
   type InputDigests,
   type OutputDigests,
   type Violation,
@@ -77,10 +79,12 @@ export type Settlement =
 /** Judges both, each by itself: seats do not matter. */
 export function judge({ plan, inputs, left, right }: Case): Judgements {
   const divergence = findDivergence(left.leaves, right.leaves)
+  // What the two have in common is looked at once; it condemns both or none.
+  const shared = examineBeginning(plan, left.leaves, inputs, divergence ?? left.leaves.length)
   return {
     divergence,
-    left: judgeParty(plan, inputs, left, divergence),
-    right: judgeParty(plan, inputs, right, divergence),
+    left: judgeParty(plan, inputs, left, divergence, shared),
+    right: judgeParty(plan, inputs, right, divergence, shared),
   }
 }
 
@@ -98,15 +102,16 @@ export function findDivergence(
 
 /**
  * Judges one trace, of which the leaf at `divergence` is in doubt. Shape and wiring up to that leaf come first, since what
- * follows it is mostly its consequence.
+ * follows it is mostly its consequence. `known` is about its first leaves.
  */
-export function judgeParty(
+function judgeParty(
   plan: Plan,
   inputs: InputDigests,
   { leaves, outputs }: Party,
   divergence: number | undefined,
+  known: Beginning,
 ): Judgement {
-  const violation = examineTrace(plan, leaves, inputs) ?? examineOutputs(plan, leaves, inputs, outputs)
+  const violation = examineRest(plan, leaves, inputs, known) ?? examineOutputs(plan, leaves, inputs, outputs)
   const isLater = violation !== undefined && divergence !== undefined && indexOf(violation) > divergence
   if (violation !== undefined && !isLater) return { status: 'guilty', violation }
   const doubted = divergence === undefined ? undefined : leaves[divergence]
