@@ -82,7 +82,9 @@ async function demonstrate(args: DemoArguments, stage: Stage): Promise<DemoOutco
     await checkExactLanes({ store, dataDirectory: work, log: silentLog }, models)
     await startMesh(args, { work, processes, stage })
     node = await createNode({
-      dataDirectory: join(work, 'requester'),
+      dataDirectory: join(directory, 'requester'),
+      // It holds the models, and so can settle disputes itself.
+      storeDirectory: work,
       ephemeral: true,
       listen: [],
       bootstrap: [processes[0]!.multiaddrs[0]!],
@@ -160,7 +162,7 @@ async function meshReady(
   stage: Stage,
 ): Promise<void> {
   const startedAtMs = performance.now()
-  for (const { cid } of models) await node.describe(cid, stop.signal)
+  for (const { cid } of models) node.seek(cid)
   for (;;) {
     stop.signal.throwIfAborted()
     const known = node

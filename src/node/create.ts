@@ -324,6 +324,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     peerId: host.peerId.toString(),
     multiaddrs: () => host.getMultiaddrs().map(String),
     provide,
+    seek: finder.seek,
     describe,
     submit: async (request) => {
       const { manifest } = await describe(request.model, request.signal)

@@ -25,6 +25,8 @@ export interface Finder {
     search: Search,
     onFound: (candidates: readonly ProviderCandidate[]) => void,
   ): Promise<readonly ProviderCandidate[]>
+  /** Listens to what is announced of a model, and keeps looking for providers. */
+  seek(model: string): void
   stop(): void
 }
 
@@ -112,6 +114,7 @@ export function createFinder({ mesh, isExposed, log }: FinderComponents): Finder
       await Promise.race([running, aborted(signal)])
       return candidates(model)
     },
+    seek: follow,
     stop() {
       stopping.abort()
       interests.clear()

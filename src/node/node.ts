@@ -11,6 +11,8 @@ export interface VerimeshNode {
   multiaddrs(): string[]
   /** Starts to serve a model of the node's store: announces it by gossip and DHT. Throws when it does not load. */
   provide(cid: string): Promise<void>
+  /** Begins to listen for providers of a model, so that the first job about it finds them at once. Idempotent. */
+  seek(cid: string): void
   /** Ends when the job has ended. Throws JobError. */
   submit(request: SubmitRequest): Promise<JobResult>
   /** Manifest and task files of a model: from the own store, else from providers, verified against the CID. */

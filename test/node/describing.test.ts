@@ -45,7 +45,7 @@ function describer(
   })
   return createDescriber({
     store: createMemoryModelStore(),
-    finder: { find: async () => candidates, stop() {} },
+    finder: { find: async () => candidates, seek() {}, stop() {} },
     fetchBlocks: (provider, _cid, signal) => fetchBlocks(Number(provider), signal),
     random: createRandom(seed),
     log: silentLog,

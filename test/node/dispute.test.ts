@@ -1,0 +1,267 @@
+/** Disputes over real connections: nodes of this process, with the real engine and referee, and liars of every kind. */
+import { existsSync, readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { createInProcessExactRuntime, createStubRuntime } from '../../models/runtime/index.ts'
+import { importSource } from '../../models/source/index.ts'
+import { openModelStore, type StoredModel } from '../../models/store/index.ts'
+import { float32Elements, float32Tensor, type Tensor } from '../../models/tensor/index.ts'
+import { verifyFraudProof } from '../../protocols/fraud/index.ts'
+import { verifyBundle } from '../../protocols/receipt/index.ts'
+import {
+  createLyingExactRuntime,
+  createLyingRuntime,
+  type Forgery,
+  forgeLastStep,
+  forgeMiddleStep,
+  forgeOperand,
+  honestTrace,
+  randomNoise,
+  skipStep,
+} from '../../src/adversary/index.ts'
+import {
+  createLog,
+  type NodeParts,
+  type Recheck,
+  silentLog,
+  type VerimeshNode,
+} from '../../src/node/index.ts'
+import { scratchDirectory, startNode, stopNodes, untilKnown } from '../fixtures/nodes.ts'
+import { buildAffineModel } from '../fixtures/onnx-builder.ts'
+import { until } from '../fixtures/until.ts'
+
+const ONNX = buildAffineModel({ columns: 4, hidden: [8, 8], outputs: 3 })
+const X = float32Tensor('x', [1, 4], new Float32Array([0.5, -1, 2, 0.25]))
+const LOG = process.env.DEBUG_DISPUTES
+  ? createLog({ level: 'debug', json: false, write: (line) => process.stderr.write(`${line}\n`) })
+  : silentLog
+
+let storeDirectory: string
+let model: StoredModel
+let truth: Float32Array
+
+test.before(async () => {
+  storeDirectory = await scratchDirectory()
+  const store = await openModelStore(storeDirectory)
+  const directory = await scratchDirectory()
+  await writeFile(join(directory, 'model.onnx'), ONNX)
+  model = await store.add(await importSource(directory, { workDirectory: store.workDirectory, name: 'mlp' }))
+  const exact = createInProcessExactRuntime(ONNX)
+  const [y] = await exactOutputs(exact)
+  truth = float32Elements(y!)
+})
+test.after(stopNodes)
+
+test('one liar of two is exposed by a proof that anyone can verify, and the answer is refereed', async () => {
+  const mesh = await startMesh([undefined, undefined, forgeMiddleStep])
+  const receipts = await scratchDirectory()
+  const result = await askUntilDisputed(mesh, { bundleDirectory: receipts })
+  const { verdict, disputes, bundle } = await result.closed
+  assert.is(verdict.label, 'refereed')
+  assert.equal([...float32Elements(result.outputs[0]!)], [...truth])
+  const [dispute] = disputes
+  assert.is(disputes.length, 1)
+  assert.is(dispute?.loser, mesh.providers[2]!.peerId)
+  assert.is(dispute?.kind, 'execution')
+  assert.ok(dispute!.step >= 1 && dispute!.step <= dispute!.steps)
+  assert.ok(dispute!.operator !== '' && dispute!.bytes > 0 && dispute!.refereeMs > 0)
+  await verifyProof(dispute?.proof, mesh.providers[2]!.peerId)
+  assert.is((await verifyBundle(readFileSync(bundle!))).label, 'refereed')
+  // Known from now on: it is not even asked.
+  for (let job = 0; job < 3; job++) {
+    const later = await ask(mesh)
+    assert.not.ok((await later.closed).answers.some(({ provider }) => provider === mesh.providers[2]!.peerId))
+  }
+})
+
+for (const [name, forgery, kind] of [
+  ['a forged last step', forgeLastStep, 'execution'],
+  ['operands of another step', forgeOperand, 'wiring'],
+  ['a step that was left out', skipStep, 'shape'],
+] as const) {
+  test(`${name} is proved: ${kind}`, async () => {
+    const mesh = await startMesh([undefined, undefined, forgery])
+    const result = await askUntilDisputed(mesh)
+    const { disputes } = await result.closed
+    assert.equal(
+      disputes.map((dispute) => dispute.kind),
+      [kind],
+    )
+    assert.equal([...float32Elements(result.outputs[0]!)], [...truth])
+    await verifyProof(disputes[0]?.proof, mesh.providers[2]!.peerId)
+  })
+}
+
+test('a native lie with an honest trace is found out, but nothing is proved to others', async () => {
+  const mesh = await startMesh([undefined, undefined, honestTrace])
+  const result = await askUntilDisputed(mesh)
+  const { disputes } = await result.closed
+  assert.equal(
+    disputes.map(({ kind, proof, loser }) => [kind, proof, loser]),
+    [['contradicted-exact', undefined, mesh.providers[2]!.peerId]],
+  )
+  assert.equal([...float32Elements(result.outputs[0]!)], [...truth])
+})
+
+test('where nobody else is left, the requester runs it itself', async () => {
+  const mesh = await startMesh([undefined, forgeLastStep])
+  const result = await askUntilDisputed(mesh)
+  const { verdict, disputes } = await result.closed
+  assert.is(disputes.length, 1)
+  assert.is(verdict.label, 'refereed')
+  assert.equal([...float32Elements(result.outputs[0]!)], [...truth])
+  const later = await ask(mesh)
+  assert.is((await later.closed).verdict.label, 'recomputed')
+})
+
+test('those who lie alike are believed, unless the requester computes it again', async () => {
+  const mesh = await startMesh([forgeLastStep, forgeLastStep], { alike: true })
+  const receipts = await scratchDirectory()
+  const believed = await ask(mesh, { bundleDirectory: receipts })
+  const { verdict, bundle } = await believed.closed
+  assert.is(verdict.label, 'replicated')
+  assert.not.equal([...float32Elements(believed.outputs[0]!)], [...truth])
+
+  const checked = await ask(mesh, { recomputeRate: 1 })
+  const closed = await checked.closed
+  assert.is(closed.verdict.label, 'recomputed')
+  assert.equal([...float32Elements(checked.outputs[0]!)], [...truth])
+  assert.equal(
+    closed.disputes.map(({ loser }) => loser).sort(),
+    mesh.providers.map(({ peerId }) => peerId).sort(),
+  )
+  // And what they were believed before is told to whoever believed it.
+  await until('the earlier answer is checked again', () => mesh.rechecks.length > 0)
+  assert.is(mesh.rechecks[0]?.outcome, 'wrong')
+  assert.is(mesh.rechecks[0]?.jobId, believed.jobId)
+  assert.ok(existsSync(`${bundle}.recheck.json`))
+})
+
+test('a proof that the job allows to be published exposes the key to those whom it concerns', async () => {
+  const mesh = await startMesh([undefined, undefined, forgeLastStep])
+  await askUntilDisputed(mesh, { publicDisputes: true })
+  const liar = mesh.providers[2]!.peerId
+  const [honest] = mesh.providers
+  // It asks, and finds no liar among those it could ask.
+  await until('the honest provider has verified it too', () => mesh.exposed(honest!, liar))
+})
+
+test('in the exact lane an answer that is not its own trace is a proof', async () => {
+  const mesh = await startMesh([undefined, undefined, forgeLastStep])
+  const result = await askUntilDisputed(mesh, { lane: 'exact' })
+  const { verdict, disputes } = await result.closed
+  assert.is(verdict.label, 'refereed')
+  assert.equal([...float32Elements(result.outputs[0]!)], [...truth])
+  await verifyProof(disputes[0]?.proof, mesh.providers[2]!.peerId)
+})
+
+test.run()
+
+interface TestMesh {
+  readonly providers: readonly VerimeshNode[]
+  readonly requester: VerimeshNode
+  readonly rechecks: readonly Recheck[]
+  exposed(node: VerimeshNode, peer: string): boolean
+}
+
+/** One provider for each forgery; undefined stands for an honest one. Each lies in its own way, or all alike. */
+async function startMesh(
+  forgeries: readonly (Forgery | undefined)[],
+  { alike = false } = {},
+): Promise<TestMesh> {
+  const directories = new Map<string, string>()
+  const providers: VerimeshNode[] = []
+  for (const [index, forgery] of forgeries.entries()) {
+    const dataDirectory = await scratchDirectory()
+    const node = await startNode({
+      dataDirectory,
+      storeDirectory,
+      exactLane: true,
+      bootstrap: providers.slice(0, 1),
+      log: LOG,
+      parts: partsOf(forgery, alike ? 1 : index + 1),
+    })
+    directories.set(node.peerId, dataDirectory)
+    providers.push(node)
+  }
+  await Promise.all(providers.map((node) => node.provide(model.cid)))
+  await until('every exact lane is provided', () =>
+    providers.every((node) => node.status().models.some(({ lane }) => lane === 'exact')),
+  )
+  const rechecks: Recheck[] = []
+  const requester = await startNode({
+    storeDirectory,
+    listen: [],
+    bootstrap: providers.slice(0, 1),
+    log: LOG,
+    onRecheck: (recheck) => rechecks.push(recheck),
+    parts: { ...partsOf(undefined, 0), observeMs: 200, requesterLimits: { patienceMs: 300 } },
+  })
+  requester.seek(model.cid)
+  await untilKnown(
+    requester,
+    model.cid,
+    providers.map(({ peerId }) => peerId),
+  )
+  return {
+    providers,
+    requester,
+    rechecks,
+    exposed: (node, peer) => existsSync(join(directories.get(node.peerId)!, 'proofs', `${peer}.proof`)),
+  }
+}
+
+function partsOf(forgery: Forgery | undefined, seed: number): NodeParts {
+  const lie = { strategy: randomNoise, seed }
+  return {
+    createRuntime: () => {
+      const exact = createInProcessExactRuntime(ONNX)
+      // The native engine's part is played by the exact one: all that matters here is who lies.
+      const native = { ...exact, info: createStubRuntime({ seed: 1 }).info }
+      return forgery === undefined ? native : createLyingRuntime(native, lie)
+    },
+    createExact: (_model, role) => {
+      const exact = createInProcessExactRuntime(ONNX)
+      return forgery === undefined || role === 'referee'
+        ? exact
+        : createLyingExactRuntime(exact, { ...lie, forgery })
+    },
+  }
+}
+
+function ask({ requester }: TestMesh, terms: Partial<Parameters<VerimeshNode['submit']>[0]> = {}) {
+  return requester.submit({ model: model.cid, inputs: [X], timeoutMs: 10_000, ...terms })
+}
+
+/** Asks until the liar was drawn: two of three are. */
+async function askUntilDisputed(mesh: TestMesh, terms: Parameters<typeof ask>[1] = {}) {
+  for (;;) {
+    const result = await ask(mesh, terms)
+    if ((await result.closed).disputes.length > 0) return result
+  }
+}
+
+async function verifyProof(path: string | undefined, accused: string): Promise<void> {
+  const exact = createInProcessExactRuntime(ONNX)
+  const signal = new AbortController().signal
+  const verdict = await verifyFraudProof(
+    readFileSync(path!),
+    {
+      modelOf: async () => ({
+        plan: await exact.plan(signal),
+        laneId: exact.info.version,
+        runStep: (...step) => exact.runStep(...step),
+      }),
+    },
+    signal,
+  )
+  assert.is(verdict.status === 'valid' && verdict.accused, accused)
+}
+
+async function exactOutputs(exact: ReturnType<typeof createInProcessExactRuntime>): Promise<Tensor[]> {
+  const { decodeTensors, encodeTensors } = await import('../../models/tensor/index.ts')
+  const { outputs } = await exact.trace(encodeTensors([X]), new AbortController().signal)
+  return decodeTensors(outputs)
+}
