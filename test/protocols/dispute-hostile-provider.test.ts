@@ -118,6 +118,11 @@ const OPENINGS: readonly (readonly [string, Misdeed, DisputeErrorCode])[] = [
     'wrong-outputs',
   ],
   [
+    'a commitment to another length of the same outputs',
+    (stream) => stream.write(committed({ outputBytes: 1 }), EXACT),
+    'wrong-outputs',
+  ],
+  [
     'a commitment with a flipped bit',
     (stream) => {
       const commitment = flipped(sealTraceCommitment(pair.provider.signer, testCommitment(disputed, LEAVES)))
