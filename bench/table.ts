@@ -68,13 +68,18 @@ function range({ min, median, max }: Spread): string {
 }
 
 /** Three significant digits, without an exponent. */
-function digits(value: number): string {
+export function digits(value: number): string {
   if (!Number.isFinite(value)) return '-'
   if (value >= 100) return value.toFixed(0)
   return value.toFixed(value >= 10 ? 1 : value >= 0.995 ? 2 : 3)
 }
 
-function render(head: readonly string[], body: readonly (readonly string[])[], markdown: boolean): string {
+/** Cells in columns, or as a Markdown table. */
+export function render(
+  head: readonly string[],
+  body: readonly (readonly string[])[],
+  markdown: boolean,
+): string {
   const all = [head, ...body]
   const widths = head.map((_, column) => Math.max(...all.map((cells) => cells[column]?.length ?? 0), 3))
   const lines = all.map((cells) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)))
