@@ -41,7 +41,8 @@ function gatherPairs(left: ArrayLike<number>, right: ArrayLike<number> | undefin
 /** Looks into the bytes where they are aligned, else copies this step's few. Little-endian machines, as elsewhere. */
 function decodeFloats(dtype: FloatType, bytes: Uint8Array): ArrayLike<number> {
   const size = ELEMENT_BYTES[dtype]
-  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice()
+  // Not `bytes.slice()`: on a Node Buffer that is a view, as badly aligned as the Buffer itself.
+  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes)
   const length = bytes.byteLength / size
   if (dtype === 'float32') return new Float32Array(buffer, byteOffset, length)
   if (dtype === 'float64') return new Float64Array(buffer, byteOffset, length)

@@ -54,3 +54,10 @@ export const ALIVE_TIMEOUT_MS = 2_000
 export const PROOF_VERIFY_MS = 30_000
 /** A dispute takes one to three seconds; after this, those that wait for its parties go on beside it. */
 export const DISPUTE_HOLD_MS_MAX = 8_000
+/**
+ * A native answer is held against a provider only where it lies this many tolerances off its own exact run. Text recognition
+ * parts by up to 2.6e-4 between the two engines on some lines of the demo's page, five times its tolerance.
+ */
+export const CONTRADICTION_FACTOR = 20
+/** But never more than this: rounding weights to 8 bits lands at 1e-2. */
+export const CONTRADICTION_TAU_MAX = 1e-2

@@ -29,7 +29,7 @@ import { type ExactRun, NO_STEPS_DIGEST, sealReceipt } from '../../protocols/rec
 import type { JobId, Judgement, Party, RequesterEvent } from '../requester/index.ts'
 import { compareTensorsGradually, SELF } from '../verification/index.ts'
 import { now } from './clock.ts'
-import { DISPUTE_HOLD_MS_MAX } from './constants.ts'
+import { CONTRADICTION_FACTOR, CONTRADICTION_TAU_MAX, DISPUTE_HOLD_MS_MAX } from './constants.ts'
 import { digestSliced } from './digest.ts'
 import { createDisputeTurns } from './dispute-turns.ts'
 import type { ExactLanes } from './exact-lanes.ts'
@@ -171,18 +171,16 @@ export function createDisputing(components: DisputingComponents): Disputing {
         return code === 'busy' ? failed('busy', retryAfterMs) : failed('cannot-trace')
       }
       const { session } = opened
-      const { commitment, outputs } = session
+      const { commitment } = session
       disputesOf(jobId).sides.set(attempt, {
         provider: answer.provider,
         receipt: answer.receipt,
         session,
         leaves: undefined,
       })
-      const agrees =
-        job.signed.lane === 'exact'
-          ? Buffer.compare(answer.outputDigest, commitment.outputDigest) === 0
-          : await compareTensorsGradually(answer.outputs, outputs, job.signed.tau, () => turn())
-      if (!agrees) await contradicted(job, attempt, answer)
+      const agrees = await isNear(job, answer, session, job.signed.tau)
+      const contradicts = !agrees && !(await isNear(job, answer, session, contradictionTau(job.signed.tau)))
+      if (contradicts) await contradicted(job, attempt, answer)
       return {
         type: 'traced',
         jobId,
@@ -190,6 +188,7 @@ export function createDisputing(components: DisputingComponents): Disputing {
         root: rootText(commitment),
         outputDigest: Buffer.from(commitment.outputDigest).toString('hex'),
         agrees,
+        contradicts,
       }
     } catch (error) {
       job.signal.throwIfAborted()
@@ -197,11 +196,21 @@ export function createDisputing(components: DisputingComponents): Disputing {
     }
   }
 
+  /** Whether an answer lies within `tau` of a run; in the exact lane, whether it is that run's. */
+  function isNear(
+    { signed }: DisputedJob,
+    answer: DisputedAnswer,
+    { outputs, commitment }: DisputeSession,
+    tau: number,
+  ): boolean | Promise<boolean> {
+    if (signed.lane === 'exact') return same(answer.outputDigest, commitment.outputDigest)
+    return compareTensorsGradually(answer.outputs, outputs, tau, () => turn())
+  }
+
   /** Another key's receipt for the same job about other outputs, perhaps this node's own. */
   function conflictingReceipt(job: DisputedJob, { provider, outputDigest }: DisputedAnswer) {
     for (const other of job.answers().values()) {
-      if (other.provider !== provider && Buffer.compare(other.outputDigest, outputDigest) !== 0)
-        return other.receipt
+      if (other.provider !== provider && !same(other.outputDigest, outputDigest)) return other.receipt
     }
     return jobs.get(job.signed.id)?.ownReceipt
   }
@@ -444,7 +453,7 @@ export function createDisputing(components: DisputingComponents): Disputing {
   }
 
   function agrees({ signed }: DisputedJob, answer: DisputedAnswer, own: OwnRun): boolean | Promise<boolean> {
-    if (signed.lane === 'exact') return Buffer.compare(answer.outputDigest, own.run.outputDigest) === 0
+    if (signed.lane === 'exact') return same(answer.outputDigest, own.run.outputDigest)
     return compareTensorsGradually(answer.outputs, own.outputs, signed.tau, () => turn())
   }
 
@@ -500,6 +509,14 @@ export function createDisputing(components: DisputingComponents): Disputing {
 
 const OPEN: Judgement = { status: 'undecided' }
 const WITHHELD: Judgement = { status: 'withheld' }
+
+function contradictionTau(tau: number): number {
+  return Math.min(CONTRADICTION_TAU_MAX, tau * CONTRADICTION_FACTOR)
+}
+
+function same(left: Uint8Array, right: Uint8Array): boolean {
+  return Buffer.compare(left, right) === 0
+}
 
 /** Equal exactly where whole traces are equal. */
 function rootText({ traceRoot, leafCount, outputDigest }: ExactRun): string {

@@ -197,7 +197,8 @@ export function learnTrace(
   const { root, outputDigest } = event
   const agrees = job.spec.lane === 'exact' ? digestOf(attempt) === outputDigest : event.agrees
   job.dispute!.traces.set(attempt.number, { status: 'traced', root, outputDigest, agrees })
-  return agrees ? [] : discard(job, attempt.provider, 'contradicted-exact')
+  const contradicts = job.spec.lane === 'exact' || event.contradicts !== false
+  return agrees || !contradicts ? [] : discard(job, attempt.provider, 'contradicted-exact')
 }
 
 /** Takes in that there is no trace; undefined when it comes late or was never demanded. */

@@ -87,6 +87,11 @@ export type RequesterEvent =
       readonly outputDigest: string
       /** Its answer lies within the job's tolerance of its own exact run; in the exact lane the digests decide. */
       readonly agrees: boolean
+      /**
+       * Whether an answer that does not agree lies so far off that no honest machine gives it; default yes. Inputs exist on
+       * which two engines part by more than the tolerance: such an answer is not taken, and held against nobody.
+       */
+      readonly contradicts?: boolean
     }
   | {
       readonly type: 'traceFailed'
