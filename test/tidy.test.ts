@@ -168,7 +168,7 @@ test('no file re-exports everything, none is called after nothing, none holds wh
 })
 
 test('every protocol has its specification', () => {
-  const protocols = ['inference', 'announcement', 'receipt', 'model-files', 'fraud']
+  const protocols = ['inference', 'announcement', 'receipt', 'model-files', 'dispute', 'fraud']
   for (const name of protocols) {
     const text = readFileSync(join(root, 'protocols', name, 'README.md'), 'utf8')
     for (const heading of [
