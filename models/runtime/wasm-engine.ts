@@ -15,7 +15,9 @@ import { type DType, ELEMENT_BYTES } from '../tensor/index.ts'
 import type { Value } from '../trace/index.ts'
 import { EXACT_ENGINE_VERSION, EXACT_WASM_SHA256, WASM_HEAP_BYTES_MAX } from './constants.ts'
 import { createNaNScan } from './nan-scan.ts'
+import { isRefusal } from './refusal.ts'
 import { RuntimeError } from './runtime.ts'
+import { type GlueModule, type Ort, type WasmImports, type WasmMemory, wasm } from './wasm-api.ts'
 
 /** A tensor in the engine's heap. */
 export interface WasmValue {
@@ -311,28 +313,6 @@ function start(ort: Ort, memory: WasmMemory, starvation: { isStarved: boolean })
   }
 }
 
-/**
- * Whether a failure says that the engine would fail on these operands anywhere: only what is known to be such a one. Lack
- * of memory has many voices (`std::bad_alloc`, "Failed to allocate memory for requested buffer"), some under the same
- * codes; a failure that might be one is none of the operands' fault.
- */
-export function isRefusal(code: number, message: string): boolean {
-  if (/alloc|memory|exhaust|too large|overflow|null/i.test(message)) return false
-  if (code === CODE_INVALID_ARGUMENT || code === CODE_NOT_IMPLEMENTED || code === CODE_INVALID_GRAPH)
-    return true
-  // A condition that the engine states and found unmet, or a type that the operator does not have.
-  return (
-    (code === CODE_FAIL || code === CODE_RUNTIME_EXCEPTION) &&
-    /was false|Type Error|Status Message: [^ ]/.test(message)
-  )
-}
-
-/** OrtErrorCode of the engine's C interface. */
-const CODE_FAIL = 1
-const CODE_INVALID_ARGUMENT = 2
-const CODE_RUNTIME_EXCEPTION = 6
-const CODE_NOT_IMPLEMENTED = 9
-const CODE_INVALID_GRAPH = 10
 /** OrtLoggingLevel. */
 const SEVERITY_ERROR = 3
 const SEVERITY_FATAL = 4
@@ -364,70 +344,4 @@ const ELEMENT_OF: readonly ({ readonly dtype: DType; readonly bytes: number } | 
 function outOfMemory(what: string, cause?: unknown): RuntimeError {
   const why = cause === undefined ? '' : ` (${cause instanceof Error ? cause.message : String(cause)})`
   return new RuntimeError('out-of-memory', `the engine ran out of memory while ${what}${why}`, { cause })
-}
-
-/** What is needed of a global that the types of Node do not name. */
-interface WasmApi {
-  compile(bytes: Uint8Array): Promise<object>
-  readonly Instance: new (module: object, imports: WasmImports) => object
-  readonly Memory: new () => WasmMemory
-}
-/** Its buffer is another one after it has grown. */
-interface WasmMemory {
-  readonly buffer: ArrayBufferLike
-}
-type WasmImports = Record<string, Record<string, unknown>>
-
-const { WebAssembly: wasm } = globalThis as unknown as { readonly WebAssembly: WasmApi }
-
-interface GlueModule {
-  readonly default: (config: {
-    readonly numThreads: number
-    instantiateWasm(imports: WasmImports, done: (instance: object, module: object) => void): void
-  }) => Promise<Ort>
-}
-
-/** The C interface (onnxruntime/wasm/api.h); addresses are numbers, 0 is none. */
-interface Ort {
-  _malloc(bytes: number): number
-  _free(at: number): void
-  UTF8ToString(at: number): string
-  _OrtInit(threads: number, severity: number): number
-  _OrtGetLastError(codeAt: number, messageAt: number): number
-  _OrtCreateSessionOptions(
-    optimization: number,
-    arena: boolean,
-    pattern: boolean,
-    mode: number,
-    profiling: boolean,
-    profile: number,
-    logId: number,
-    severity: number,
-    verbosity: number,
-    optimizedModel: number,
-  ): number
-  _OrtCreateRunOptions(severity: number, verbosity: number, terminate: boolean, tag: number): number
-  _OrtCreateSession(at: number, bytes: number, options: number): number
-  _OrtReleaseSession(session: number): number
-  _OrtCreateTensor(
-    type: number,
-    at: number,
-    bytes: number,
-    dimsAt: number,
-    rank: number,
-    location: number,
-  ): number
-  _OrtGetTensorData(tensor: number, typeAt: number, dataAt: number, dimsAt: number, rankAt: number): number
-  _OrtReleaseTensor(tensor: number): number
-  _OrtFree(at: number): number
-  _OrtRun(
-    session: number,
-    inputNamesAt: number,
-    inputsAt: number,
-    inputs: number,
-    outputNamesAt: number,
-    outputs: number,
-    outputsAt: number,
-    options: number,
-  ): number
 }

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { exactRuntimeInfo, RuntimeError } from '../../../models/runtime/index.ts'
+import { isRefusal } from '../../../models/runtime/refusal.ts'
 import {
   boundHeap,
   createWasmEngine,
-  isRefusal,
   readPinnedWasm,
   type WasmEngine,
 } from '../../../models/runtime/wasm-engine.ts'
@@ -186,6 +186,8 @@ test('what might be a lack of memory is none of the operands’ fault', () => {
     [2, 'out of memory'],
     [6, 'buffer != nullptr was false.'],
     [6, 'Integer overflow'],
+    // What a container of C++ says when it would be too long.
+    [6, 'Non-zero status code returned while running Tile node. Status Message: vector'],
     [6, 'something that nobody has read yet'],
     [3, 'no such file'],
     [0, ''],
