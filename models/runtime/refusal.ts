@@ -4,7 +4,8 @@
  * codes; a failure that might be one is none of the operands' fault.
  */
 export function isRefusal(code: number, message: string): boolean {
-  if (/alloc|bad_|memory|exhaust|too large|overflow|null|vector/i.test(message)) return false
+  if (/alloc|bad_|memory|exhaust|too large|overflow|null|Message: (vector|basic_string)/i.test(message))
+    return false
   if (code === CODE_INVALID_ARGUMENT || code === CODE_NOT_IMPLEMENTED || code === CODE_INVALID_GRAPH)
     return true
   // A condition that the engine states and found unmet, or a type that the operator does not have.
