@@ -18,6 +18,8 @@ export interface RequesterLimits {
   readonly judgementsMax: number
   /** Exposed keys remembered by this machine. */
   readonly exposedMax: number
+  /** How long somebody who was found out without a proof is not drawn where the own run can stand in. */
+  readonly distrustMs: number
 }
 
 export const REQUESTER_LIMITS: RequesterLimits = {
@@ -39,4 +41,6 @@ export const REQUESTER_LIMITS: RequesterLimits = {
   judgementsMax: 32,
   // A few MiB of text. The books of the node remember for good; this is what its running jobs need.
   exposedMax: 16_384,
+  // Long enough for a page or a batch of them, short enough to be forgotten where two engines honestly part.
+  distrustMs: 10 * 60_000,
 }

@@ -95,6 +95,8 @@ class RequesterMachine {
   /** Open attempts of all jobs by provider: candidates are snapshots, and many jobs are decided between two. */
   readonly #outstanding = new Map<ProviderId, number>()
   readonly #exposed: Exclusion
+  /** Those who were found out without a proof, until when they are drawn only for jobs that nobody else can decide. */
+  readonly #distrusted = new Map<ProviderId, number>()
   #effects: RequesterEffect[] = []
 
   constructor({ random, limits }: RequesterInit) {
@@ -147,12 +149,42 @@ class RequesterMachine {
     }
   }
 
-  /** Ends what is under way with an exposed provider, for good. */
+  /**
+   * Its answer contradicted its own exact run, or it did not show what it had signed. That is no proof, and it may be
+   * forgotten; but a requester that can run jobs itself need not hold the same dispute for every job.
+   */
+  #distrust(found: Job, provider: ProviderId, nowMs: number): void {
+    this.#distrusted.delete(provider)
+    this.#distrusted.set(provider, nowMs + this.#limits.distrustMs)
+    const [oldest] = this.#distrusted.keys()
+    if (this.#distrusted.size > this.#limits.exposedMax && oldest !== undefined)
+      this.#distrusted.delete(oldest)
+    for (const job of [...this.jobs.values()]) {
+      if (job === found || !job.spec.canRecompute || job.out.has(provider)) continue
+      const attempts = job.attempts.filter((attempt) => attempt.provider === provider)
+      job.candidates.delete(provider)
+      if (attempts.length === 0) continue
+      for (const attempt of attempts) this.#abandon(job, attempt)
+      job.out.set(provider, 'distrusted')
+      updateCluster(job)
+      this.#advance(job, nowMs)
+    }
+  }
+
+  get #isAnyoneOut(): boolean {
+    return this.#exposed.size > 0 || this.#distrusted.size > 0
+  }
+
+  #isDistrusted(job: Job, provider: ProviderId, nowMs: number): boolean {
+    return job.spec.canRecompute && (this.#distrusted.get(provider) ?? Number.NEGATIVE_INFINITY) > nowMs
+  }
+
+  /** Ends what is under way with a provider that was found out, for good. */
   #abandon(job: Job, attempt: Attempt): void {
     if (attempt.state.status === 'answered') return
     const failure: AttemptFailure = {
       code: 'exposed',
-      message: 'a fraud proof against its key was verified',
+      message: 'it was found out in another job',
       retryAfterMs: 0,
     }
     const state = { status: 'ended', failure, againAtMs: Number.POSITIVE_INFINITY } as const
@@ -171,7 +203,7 @@ class RequesterMachine {
   ): boolean {
     switch (event.type) {
       case 'candidatesFound':
-        this.#remember(job, event.candidates)
+        this.#remember(job, event.candidates, nowMs)
         if (event.complete) endSearch(job, nowMs, this.#limits.findBackoffMsMax)
         return true
       case 'resultReceived': {
@@ -200,11 +232,11 @@ class RequesterMachine {
         return true
       }
       case 'traced':
-        return this.#find(job, learnTrace(job, event))
+        return this.#find(job, learnTrace(job, event), nowMs)
       case 'traceFailed':
-        return this.#find(job, learnTraceFailure(job, event, nowMs, this.#limits.busyBackoffMs))
+        return this.#find(job, learnTraceFailure(job, event, nowMs, this.#limits.busyBackoffMs), nowMs)
       case 'judged':
-        return this.#find(job, learnJudgement(job, event))
+        return this.#find(job, learnJudgement(job, event), nowMs)
       case 'recomputed':
         return learnOwnRun(job, event)
       case 'recomputeFailed':
@@ -221,14 +253,19 @@ class RequesterMachine {
     }
   }
 
-  #remember(job: Job, candidates: readonly Candidate[]): void {
+  #remember(job: Job, candidates: readonly Candidate[], nowMs: number): void {
     const { candidatesMax } = this.#limits
-    addCandidates(job, candidates, { candidatesMax, exposed: this.#exposed, random: this.#random })
+    const isExcluded = (provider: ProviderId) =>
+      this.#exposed.has(provider) || this.#isDistrusted(job, provider, nowMs)
+    addCandidates(job, candidates, { candidatesMax, isExcluded, random: this.#random })
   }
 
   /** Notes what a step of the dispute has brought to light; false where the step was not awaited. */
-  #find(job: Job, findings: readonly Finding[] | undefined): boolean {
-    for (const [provider, evidence] of findings ?? []) this.#record(job, provider, evidence)
+  #find(job: Job, findings: readonly Finding[] | undefined, nowMs: number): boolean {
+    for (const [provider, evidence] of findings ?? []) {
+      this.#record(job, provider, evidence)
+      if (evidence === 'contradicted-exact' || evidence === 'withheld') this.#distrust(job, provider, nowMs)
+    }
     if (findings !== undefined && findings.length > 0) updateCluster(job)
     return findings !== undefined
   }
@@ -301,7 +338,7 @@ class RequesterMachine {
     if (job.dispute === undefined && countInvalidClaims(job) >= Math.max(2, spec.quorum)) {
       return this.#giveUp(job, describeFailure(job, 'invalid-job'))
     }
-    if (job.state.status === 'finding') beginAsking(job, this.#exposed.size > 0)
+    if (job.state.status === 'finding') beginAsking(job, this.#isAnyoneOut)
     if (spec.referee && isDisagreed(job) && answersOf(job).length >= job.target) openDispute(job)
     this.#dispute(job, nowMs)
     // Fewer were asked than the policy says, because the own run was to stand in for the rest.
@@ -378,7 +415,7 @@ class RequesterMachine {
   #lookFurther(job: Job, nowMs: number): undefined {
     const { spec, search, attempts } = job
     // Where a dispute or a proof has used up the providers, the own run need not wait for more to appear.
-    const isUsedUp = job.dispute !== undefined || this.#exposed.size > 0
+    const isUsedUp = job.dispute !== undefined || this.#isAnyoneOut
     if (job.state.status === 'asking' && isUsedUp && !search.running && mayStandIn(job)) {
       return this.#recompute(job, nowMs)
     }

@@ -1,27 +1,28 @@
 /** Looking for providers: what is remembered of them, and when asking begins. */
-import { type Candidate, drawSome, type Exclusion, type Random } from '../routing/index.ts'
+import { type Candidate, drawSome, type Random } from '../routing/index.ts'
 import { fallbackOf, isQuiet, mayStandIn } from './decision.ts'
 import { disputeTimes, isDisputeOverdue } from './dispute.ts'
+import type { ProviderId } from './events.ts'
 import { countUsable, isPending, type Job } from './job.ts'
 
 export interface Remembering {
   readonly candidatesMax: number
-  readonly exposed: Exclusion
+  readonly isExcluded: (provider: ProviderId) => boolean
   readonly random: Random
 }
 
 /**
- * Remembers candidates whose keys are not exposed. Where more are new than are remembered, a random part of them: a
+ * Remembers candidates that were not found out. Where more are new than are remembered, a random part of them: a
  * list has some order, and whoever can choose its key can stand first in it.
  */
 export function addCandidates(
   job: Job,
   candidates: readonly Candidate[],
-  { candidatesMax, exposed, random }: Remembering,
+  { candidatesMax, isExcluded, random }: Remembering,
 ): void {
   const news: Candidate[] = []
   for (const candidate of candidates) {
-    if (exposed.has(candidate.provider)) continue
+    if (isExcluded(candidate.provider)) continue
     if (job.candidates.has(candidate.provider)) job.candidates.set(candidate.provider, candidate)
     else news.push(candidate)
   }
@@ -37,11 +38,11 @@ export function endSearch({ search }: Job, nowMs: number, findBackoffMsMax: numb
   search.backoffMs = Math.min(search.backoffMs * 2, findBackoffMsMax)
 }
 
-/** Asking begins when enough are known; or with fewer, where exposed keys are why, and the own run can stand in. */
-export function beginAsking(job: Job, isAnyoneExposed: boolean): void {
+/** Asking begins when enough are known; or with fewer, where some were found out, and the own run can stand in. */
+export function beginAsking(job: Job, isAnyoneOut: boolean): void {
   const { spec, search } = job
   if (job.candidates.size >= spec.replicas) job.state = { status: 'asking' }
-  else if (isAnyoneExposed && search.ended && !search.running) lowerTarget(job)
+  else if (isAnyoneOut && search.ended && !search.running) lowerTarget(job)
 }
 
 /** Has as many asked as there are, where the own run can stand in for the rest; true where that changes something. */

@@ -20,6 +20,8 @@ export type DiscardReason =
   | 'contradicted-exact'
   /** A fraud proof against its key was verified. */
   | 'exposed'
+  /** It was found out in another job, without a proof. */
+  | 'distrusted'
 
 /** Two traces that were held against each other. */
 export interface DisputeSummary {
