@@ -1,7 +1,6 @@
 /** Many liars by one bit, over all models of the test set: each must be pinned to its step, nobody else to anything. */
-import { createWasmEngine } from '../../models/runtime/wasm-engine.ts'
 import { REAL_MODELS, TEST_SET } from '../../test/exact/models/index.ts'
-import { isPinned, setTamperingScene, type TamperedRun } from '../../test/exact/tampering.ts'
+import { isPinned, setTamperingScene, supplyEngines, type TamperedRun } from '../../test/exact/tampering.ts'
 import { type Percentiles, percentiles } from './steps.ts'
 
 export interface LiarsResult {
@@ -22,6 +21,7 @@ export async function tamper(
   tell: (line: string) => void,
 ): Promise<LiarsResult> {
   const runs: TamperedRun[] = []
+  const engines = supplyEngines()
   let ended = 0
   const others = TEST_SET.length - REAL_MODELS.length
   for (const [at, model] of TEST_SET.entries()) {
@@ -30,10 +30,10 @@ export async function tamper(
     const share = isReal
       ? Math.ceil(wanted / 2 / REAL_MODELS.length)
       : Math.ceil((wanted - runs.length) / Math.max(1, others - (at - REAL_MODELS.length)))
-    const scene = setTamperingScene(model, await createWasmEngine())
+    const scene = await setTamperingScene(model, engines)
     let told = 0
     for (let attempt = 0; told < share && attempt < 4 * share && runs.length < wanted; attempt++) {
-      const run = scene.tamper(seed * 1_000_003 + attempt)
+      const run = await scene.tamper(seed * 1_000_003 + attempt)
       if (run === undefined) ended++
       else {
         runs.push(run)

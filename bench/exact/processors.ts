@@ -8,11 +8,11 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { parseArgs, promisify } from 'node:util'
-import { createWasmEngine } from '../../models/runtime/wasm-engine.ts'
+import { RuntimeError } from '../../models/runtime/index.ts'
 import { encodeTensors } from '../../models/tensor/index.ts'
 import { hashLeaf, merkleRoot } from '../../models/trace/index.ts'
 import { compareTensors } from '../../src/verification/index.ts'
-import { openLane } from '../../test/exact/lane.ts'
+import { openLane, supplyEngine } from '../../test/exact/lane.ts'
 import { TEST_SET, type TestModel } from '../../test/exact/models/index.ts'
 import { openNative } from '../../test/exact/native.ts'
 import { runParty } from '../../test/exact/tampering.ts'
@@ -105,12 +105,12 @@ async function trace(emulator: readonly string[] | undefined): Promise<Traced[]>
 
 async function traceAll(): Promise<Traced[]> {
   const only = values.only?.split(',')
-  const engine = await createWasmEngine()
+  const supply = supplyEngine()
   const traced: Traced[] = []
   for (const model of TEST_SET) {
     if (only !== undefined && !only.includes(model.name)) continue
     const files = model.load()
-    const lane = openLane(files, engine, { sessionBytesMax: 0 })
+    const lane = openLane(files, await supply(), { sessionBytesMax: 0 })
     for (const seed of values.seeds.split(',').map(Number)) {
       const { party } = runParty(lane, model.inputs(seed))
       traced.push({
@@ -127,12 +127,12 @@ async function traceAll(): Promise<Traced[]> {
 
 /** One trace for each case: where a processor refuses what another runs, the roots differ as well. */
 async function traceZoo(wanted: number): Promise<Traced[]> {
-  let engine = await createWasmEngine()
+  const supply = supplyEngine()
   const traced: Traced[] = []
   for (const cell of listedCells()) {
     if (cell.domain === '' && cell.opset !== wanted) continue
     for (const [at, one] of (casesOf(cell) ?? []).entries()) {
-      if (engine.isSpent() || engine.heapBytes() > 1024 ** 3) engine = await createWasmEngine()
+      const engine = await supply()
       const { bytes, inputs } = buildZooModel(cell, [one])
       const name = `${cell.type} ${cell.opset} ${cell.dtype} ${at}`
       try {
@@ -140,7 +140,7 @@ async function traceZoo(wanted: number): Promise<Traced[]> {
         const { party } = runParty(lane, inputs)
         traced.push({ name, leaves: party.leaves.length, root: rootOf(party.leaves), native: undefined })
       } catch (error) {
-        if ((error as { code?: string }).code !== 'run-failed') throw error
+        if (!(error instanceof RuntimeError)) throw error
         traced.push({ name, leaves: 0, root: undefined, native: undefined })
       }
     }

@@ -1,7 +1,7 @@
 /** How the list of the exact lane's operators is earned: the test set and the zoo traced here, every step replayed elsewhere. */
 import { RuntimeError } from '../../models/runtime/index.ts'
-import { createWasmEngine, type WasmEngine } from '../../models/runtime/wasm-engine.ts'
-import { openLane, type WalkedStep } from './lane.ts'
+import type { WasmEngine } from '../../models/runtime/wasm-engine.ts'
+import { openLane, supplyEngine, type WalkedStep } from './lane.ts'
 import type { ModelFiles, TestModel } from './models/index.ts'
 import { type Replayer, startReplayer, type TracedStep } from './replay.ts'
 import { buildZooModel, type Cell, casesOf } from './zoo/index.ts'
@@ -28,7 +28,6 @@ const MODELS_PER_PROCESS = 1_000
 const LARGE_STEPS = 100
 /** Replays that may wait, each with the values of its steps. */
 const WAITING_MAX = 4
-const HEAP_BYTES_KEPT = 1024 ** 3
 
 /** `tell` is called as work goes on. Whatever does not end well is in `failures`. */
 export async function earn(
@@ -40,7 +39,7 @@ export async function earn(
   const refused: { cell: Cell; why: string }[] = []
   const failures: string[] = []
   const waiting = new Set<Promise<void>>()
-  let engine = await createWasmEngine()
+  const engine = supplyEngine()
   let replayer = startReplayer()
   let [modelCount, steps, used] = [0, 0, 0]
 
@@ -70,15 +69,10 @@ export async function earn(
     }
   }
 
-  async function freshEngine(): Promise<WasmEngine> {
-    if (engine.isSpent() || engine.heapBytes() > HEAP_BYTES_KEPT) engine = await createWasmEngine()
-    return engine
-  }
-
   try {
     for (const model of models) {
       const files = model.load()
-      const walked = walk(files, model.inputs(1), await freshEngine())
+      const walked = walk(files, model.inputs(1), await engine())
       if (walked.steps.length < model.leavesMin) failures.push(`${model.name}: ${walked.steps.length} leaves`)
       await replay(model.name, files, walked)
     }
@@ -88,7 +82,7 @@ export async function earn(
       const name = `${cell.type} ${cell.opset} ${cell.dtype}`
       if (told !== cell.type) tell(cell.type)
       told = cell.type
-      const found = traceCell(cell, await freshEngine())
+      const found = traceCell(cell, await engine())
       for (const line of found.failures) failures.push(`${name}: ${line}`)
       if (found.walked === undefined) refused.push({ cell, why: found.why })
       else await replay(name, found.files, found.walked)

@@ -15,7 +15,7 @@ import {
   type Machine,
   type Term,
 } from '../../models/runtime/interpreter.ts'
-import type { WasmEngine, WasmValue } from '../../models/runtime/wasm-engine.ts'
+import { createWasmEngine, type WasmEngine, type WasmValue } from '../../models/runtime/wasm-engine.ts'
 import { createWasmMachine } from '../../models/runtime/wasm-machine.ts'
 import { type DType, encodeTensors, type Tensor } from '../../models/tensor/index.ts'
 import { ABSENT, canonicalValue, formatPosition, type Leaf, type Position } from '../../models/trace/index.ts'
@@ -44,6 +44,20 @@ export interface LaneOptions {
   readonly sessionBytesMax?: number
   /** Stands between the interpreter and the machine: where a liar lies. */
   readonly wrap?: (machine: Machine<WasmValue>) => Machine<WasmValue>
+}
+
+/** What an engine has once used it does not give back. */
+const HEAP_BYTES_KEPT = 1024 ** 3
+
+/** The same engine each time, as long as it can be believed and is of a moderate size; then another. */
+export function supplyEngine(): () => Promise<WasmEngine> {
+  let engine: WasmEngine | undefined
+  return async () => {
+    if (engine === undefined || engine.isSpent() || engine.heapBytes() > HEAP_BYTES_KEPT) {
+      engine = await createWasmEngine()
+    }
+    return engine
+  }
 }
 
 /** Throws GraphError for a model that the lane refuses. */

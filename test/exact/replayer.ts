@@ -1,24 +1,25 @@
-/** The process that replays: see `replay.ts`. Steps run from the last to the first, so that no step profits from another's. */
-import { createWasmEngine } from '../../models/runtime/wasm-engine.ts'
-import { openLane } from './lane.ts'
+/**
+ * The process that replays: see `replay.ts`. Steps run from the last to the first, so that no step profits from another's, in
+ * a heap full of rubbish: an operator that reads what it has not written gives something else there.
+ */
+import type { WasmEngine } from '../../models/runtime/wasm-engine.ts'
+import { openLane, supplyEngine } from './lane.ts'
 import type { ReplayAnswer, ReplayRequest } from './replay.ts'
 
-/** What an engine has once used it does not give back. */
-const HEAP_BYTES_KEPT = 1024 ** 3
-
-let engine = await createWasmEngine()
+const supply = supplyEngine()
 
 process.on('message', async (request: ReplayRequest) => {
   process.send?.(await replay(request))
 })
 
 async function replay({ id, model, files, steps, isTimed }: ReplayRequest): Promise<ReplayAnswer> {
-  if (engine.isSpent() || engine.heapBytes() > HEAP_BYTES_KEPT) engine = await createWasmEngine()
+  const engine = await supply()
   const failures: string[] = []
   const coldMs: number[] = []
   const warmMs: number[] = []
   const { executor } = openLane({ model, files }, engine, isTimed ? {} : { sessionBytesMax: 0 })
   for (const { position, operands, outputs, payload } of steps.toReversed()) {
+    soil(engine, coldMs.length)
     try {
       const run = executor.runStep(position, operands, payload)
       coldMs.push(run.serviceMs)
@@ -30,6 +31,16 @@ async function replay({ id, model, files, steps, isTimed }: ReplayRequest): Prom
   }
   return { id, steps: steps.length, failures, coldMs: coldMs.reverse(), warmMs: warmMs.reverse() }
 }
+
+/** Leaves rubbish in what is free, in pieces of all the sizes that small tensors have. */
+function soil(into: WasmEngine, turn: number): void {
+  const pieces = SOILED_BYTES.map((bytes) =>
+    into.write({ dtype: 'uint8', dims: [bytes], data: new Uint8Array(bytes).fill(0x7f ^ (turn * 29)) }),
+  )
+  for (const piece of pieces) into.release(piece)
+}
+
+const SOILED_BYTES = [4, 12, 28, 60, 124, 252, 508, 1020, 4092, 16_380, 65_532]
 
 function hex(digest: Uint8Array): string {
   return Buffer.from(digest).toString('hex')

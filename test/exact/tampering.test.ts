@@ -1,23 +1,22 @@
 /** One bit, anywhere: the referee finds the step, the liar and nobody else. `npm run bench:exact` does the same a thousand times. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createWasmEngine } from '../../models/runtime/wasm-engine.ts'
 import { TEST_SET } from './models/index.ts'
 import { createSamples, sample } from './models/model.ts'
-import { changeElement, isPinned, setTamperingScene } from './tampering.ts'
+import { changeElement, isPinned, setTamperingScene, supplyEngines } from './tampering.ts'
 
 const LIES_PER_MODEL = 3
 /** Large ones take long to set up, and the bench has them. */
 const SLOW = ['ocr-detection', 'gather-40mb', 'ocr-classification']
 
 test('a liar by one bit is pinned to its very step, on every model, and the honest party to nothing', async () => {
-  const engine = await createWasmEngine()
+  const engines = supplyEngines()
   let lies = 0
   for (const model of TEST_SET) {
     if (SLOW.includes(model.name)) continue
-    const scene = setTamperingScene(model, engine)
+    const scene = await setTamperingScene(model, engines)
     for (let seed = 0; seed < LIES_PER_MODEL; seed++) {
-      const run = scene.tamper(seed)
+      const run = await scene.tamper(seed)
       if (run === undefined) continue
       lies++
       assert.ok(isPinned(run), `seed ${seed}: ${JSON.stringify(run)}`)

@@ -1,5 +1,6 @@
 /** Liars that change one bit of one output of one step and compute on with it, and what the referee makes of them. */
 import type { Plan } from '../../models/plan/index.ts'
+import { RuntimeError } from '../../models/runtime/index.ts'
 import type { Machine } from '../../models/runtime/interpreter.ts'
 import type { WasmEngine, WasmValue } from '../../models/runtime/wasm-engine.ts'
 import type { Tensor } from '../../models/tensor/index.ts'
@@ -11,7 +12,7 @@ import {
   type Settlement,
   settle,
 } from '../../src/verification/index.ts'
-import { type Lane, openLane } from './lane.ts'
+import { type Lane, openLane, supplyEngine } from './lane.ts'
 import type { ModelFiles, TestModel } from './models/index.ts'
 import { createSamples, type SampleSource } from './models/model.ts'
 
@@ -32,26 +33,42 @@ export interface TamperedRun {
 
 export interface TamperingScene {
   /** One liar more; undefined where what it changed made the run fail further on, so that it has no trace to sign. */
-  tamper(seed: number): TamperedRun | undefined
+  tamper(seed: number): Promise<TamperedRun | undefined>
 }
 
-/** An honest run of a model, a referee with a machine of its own, and a liar on a third. */
-export function setTamperingScene(model: TestModel, engine: WasmEngine): TamperingScene {
+/** Engines of a whole cast: what a liar breaks is its own. */
+export interface Engines {
+  readonly honest: () => Promise<WasmEngine>
+  readonly liar: () => Promise<WasmEngine>
+}
+
+export function supplyEngines(): Engines {
+  return { honest: supplyEngine(), liar: supplyEngine() }
+}
+
+/** An honest run of a model, a referee with a machine of its own, and a liar with an engine of its own. */
+export async function setTamperingScene(model: TestModel, engines: Engines): Promise<TamperingScene> {
   const files: ModelFiles = model.load()
   const inputs = model.inputs(1)
+  const engine = await engines.honest()
   const honestLane = openLane(files, engine)
   const referee = openLane(files, engine)
   const lie: Lie = { at: -1, isTold: false, random: createSamples(0) }
-  const liarLane = openLane(files, engine, { wrap: (machine) => lyingMachine(machine, lie) })
+  const openLiar = async () => {
+    const of = await engines.liar()
+    return { of, lane: openLane(files, of, { wrap: (machine) => lyingMachine(machine, lie) }) }
+  }
+  let liarSeat = await openLiar()
   const honest = runParty(honestLane, inputs)
   const digests = inputDigests(honestLane.plan, inputs)
   return {
-    tamper(seed) {
+    async tamper(seed) {
       if (honest.operators.length === 0) return undefined
       const random = createSamples(seed)
       const place = honest.operators[random.integers(1, 0, honest.operators.length)[0]!]!
       Object.assign(lie, { at: place.run, isTold: false, random } satisfies Lie)
-      const liar = tryParty(liarLane, inputs, place.index)
+      if (liarSeat.of.isSpent()) liarSeat = await openLiar()
+      const liar = tryParty(liarSeat.lane, inputs, place.index)
       if (liar === undefined || !lie.isTold) return undefined
       const startedAt = performance.now()
       const judged = judge({ plan: referee.plan, inputs: digests, left: liar.party, right: honest.party })
@@ -130,8 +147,8 @@ function tryParty(lane: Lane, inputs: readonly Tensor[], wanted: number): RanPar
   try {
     return runParty(lane, inputs, wanted)
   } catch (error) {
-    // An index out of range, a shape that does not fit: the lie ended the liar's own run.
-    if ((error as { code?: string }).code === 'run-failed') return undefined
+    // An index out of range, a shape that does not fit, a length without end: the lie ended the liar's own run.
+    if (error instanceof RuntimeError) return undefined
     throw error
   }
 }
