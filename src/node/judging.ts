@@ -45,7 +45,7 @@ export interface SideFinding {
 export interface Findings {
   readonly left: SideFinding
   readonly right: SideFinding
-  /** The referee's own work, without waiting for operands, in milliseconds. */
+  /** The referee's own work, in milliseconds: looking at all leaves, and the step. Not waiting for operands or for its turn. */
   readonly refereeMs: number
 }
 
@@ -73,13 +73,13 @@ export async function judgeTraces(
   signal: AbortSignal,
 ): Promise<Findings> {
   const startedAtMs = performance.now()
-  let waitedMs = 0
   const judged = judge({
     plan,
     inputs,
     left: { leaves: left.leaves, outputs: outputDigests(left.outputs) },
     right: { leaves: right.leaves, outputs: outputDigests(right.outputs) },
   })
+  let refereeMs = performance.now() - startedAtMs
   const reruns = new Map<string, Promise<Rerun>>()
 
   async function conclude(judgement: Judgement, side: TracedSide, other: TracedSide): Promise<SideFinding> {
@@ -93,9 +93,9 @@ export async function judgeTraces(
       const sides = sameOperands(other, judgement) ? [side, other] : [side]
       rerun = runOnOperandsOf(sides, runtime, judgement, signal)
       reruns.set(key, rerun)
+      refereeMs += (await rerun).serviceMs
     }
-    const { outputs, operands, waitedMs: askedMs, failures } = await rerun
-    waitedMs += askedMs.splice(0).reduce((sum, ms) => sum + ms, 0)
+    const { outputs, operands, failures } = await rerun
     const settlement = settle(judgement, outputs)
     const { index, position } = judgement
     const unshown = settlement.status === 'undecided' && failures.get(side) === 'unshown'
@@ -109,15 +109,15 @@ export async function judgeTraces(
   // One after the other: the sides mostly share operands and the run.
   const leftFinding = await conclude(judged.left, left, right)
   const rightFinding = await conclude(judged.right, right, left)
-  return { left: leftFinding, right: rightFinding, refereeMs: performance.now() - startedAtMs - waitedMs }
+  return { left: leftFinding, right: rightFinding, refereeMs }
 }
 
 interface Rerun {
   /** Undefined where it could not be found out what the step gives, which condemns nobody. */
   readonly outputs: readonly Uint8Array[] | undefined
   readonly operands: Uint8Array | undefined
-  /** Waited for operands. */
-  readonly waitedMs: number[]
+  /** What the step itself took, in milliseconds; 0 where it could not be run. */
+  readonly serviceMs: number
   /** Of each side that was asked in vain, whether it was the side's own doing. */
   readonly failures: ReadonlyMap<TracedSide, 'unshown' | 'nobody'>
 }
@@ -130,25 +130,22 @@ async function runOnOperandsOf(
   signal: AbortSignal,
 ): Promise<Rerun> {
   const failures = new Map<TracedSide, 'unshown' | 'nobody'>()
-  const waitedMs: number[] = []
   for (const side of sides) {
-    const askedAtMs = performance.now()
     const operands = await side.operands(position, signal)
-    waitedMs.push(performance.now() - askedAtMs)
     if (typeof operands === 'string') {
       failures.set(side, operands)
       continue
     }
     try {
-      const { outputs } = await runtime.runStep(position, digests, operands, signal)
-      return { outputs, operands, waitedMs, failures }
+      const { outputs, serviceMs } = await runtime.runStep(position, digests, operands, signal)
+      return { outputs, operands, serviceMs, failures }
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof RuntimeError)) throw error
       failures.set(side, REFUSALS.includes(error.code) ? 'unshown' : 'nobody')
     }
   }
-  return { outputs: undefined, operands: undefined, waitedMs, failures }
+  return { outputs: undefined, operands: undefined, serviceMs: 0, failures }
 }
 
 /** Operands are missing, or the operator refuses them: an honest run of the step had some that it takes. */
