@@ -1,6 +1,7 @@
 /**
- * Honest against honest: native answers with one thread and two, alone and in a batch, compared by the tolerance. Where two
- * would be disputed, both are traced in the exact lane, on engines of their own, and judged: nobody may be condemned.
+ * Honest against honest: native answers with one thread and two, alone and in a batch, and of the graph without
+ * optimisation, which stands for other machines, compared by the tolerance. Where two would be disputed, both are traced in
+ * the exact lane, on engines of their own, and judged: nobody may be condemned.
  */
 import { createWasmEngine } from '../../models/runtime/wasm-engine.ts'
 import { ELEMENT_BYTES, encodeTensors, type Tensor } from '../../models/tensor/index.ts'
@@ -54,6 +55,8 @@ export async function compareHonest(
 async function compareModel(model: TestModel, wanted: number, seed: number): Promise<HonestRow> {
   const files = model.load()
   const natives = [await openNative(files, 1), await openNative(files, 2)]
+  // As far apart as two processors may be: other code for the same graph.
+  const unoptimised = await openNative(files, 1, 'disabled')
   const lanes = [
     openLane(files, await createWasmEngine()),
     openLane(files, await createWasmEngine()),
@@ -67,6 +70,7 @@ async function compareModel(model: TestModel, wanted: number, seed: number): Pro
       if (BATCHED.includes(model.name))
         answers.push(encodeTensors(await runBatched(native, model, inputs, sample)))
     }
+    answers.push(encodeTensors(await unoptimised.run(inputs)))
     let disputes = 0
     for (const [at, left] of answers.entries()) {
       for (const right of answers.slice(at + 1)) {
@@ -82,7 +86,7 @@ async function compareModel(model: TestModel, wanted: number, seed: number): Pro
     row.condemned += condemned
     if (!isEqual) row.unequalTraces++
   }
-  for (const native of natives) await native.release()
+  for (const native of [...natives, unoptimised]) await native.release()
   return { model: model.name, ...row }
 }
 

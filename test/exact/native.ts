@@ -8,11 +8,16 @@ export interface NativeModel {
 }
 
 /** Rejects with what the engine says of a model that it does not load. */
-export async function openNative({ model, files }: ModelFiles, threads: number): Promise<NativeModel> {
+export async function openNative(
+  { model, files }: ModelFiles,
+  threads: number,
+  graphOptimizationLevel: 'all' | 'disabled' = 'all',
+): Promise<NativeModel> {
   const ort = await engine()
   const session = await ort.InferenceSession.create(model, {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
+    graphOptimizationLevel,
     logSeverityLevel: 4,
     ...(files.size > 0 && { externalData: [...files].map(([path, data]) => ({ path, data })) }),
   })
