@@ -1,11 +1,12 @@
-import type { Libp2p } from '@libp2p/interface'
+import type { Connection, Libp2p } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { createTensorDigest, PAYLOAD_BYTES_MAX } from '../../models/tensor/index.ts'
 import { type Clock, encodeFrame, FramedStream, SYSTEM_CLOCK } from '../framing/index.ts'
 import { openTraceCommitment, ReceiptError, readJob, receiptDigest } from '../receipt/index.ts'
-import { withinLimits } from './call.ts'
+import { nameHangUp, withinLimits } from './call.ts'
 import {
   DISPUTE_PROTOCOL,
+  GRACE_MS,
   OPEN_MS,
   REPLY_BYTES_MAX,
   SESSIONS_PER_PEER_MAX,
@@ -38,7 +39,10 @@ export interface Demand {
   readonly conflicting: Uint8Array
   /** Canonical payload of the job's inputs. Not copied: it must not change until the demand was answered. */
   readonly inputs: Uint8Array
-  /** How long the commitment may take, waiting for a stream included; and so each answer after it. */
+  /**
+   * How long the commitment may take, waiting for a stream included; and so each answer after it. The provider is told a
+   * little less, so that what it says in time is in time here.
+   */
   readonly timeoutMs: number
   /** What this node can compare: the `version` of its exact runtime's info, and the root of the model's plan. */
   readonly expected: { readonly laneId: string; readonly planRoot: Uint8Array }
@@ -80,7 +84,7 @@ export function createDisputeClient({
     }
   }
 
-  async function dial(peer: string, signal: AbortSignal): Promise<FramedStream> {
+  async function dial(peer: string, signal: AbortSignal): Promise<Line> {
     try {
       const peerId = peerIdFromString(peer)
       const limit = AbortSignal.any([signal, AbortSignal.timeout(OPEN_MS)])
@@ -92,7 +96,7 @@ export function createDisputeClient({
         signal: limit,
         maxOutboundStreams: SESSIONS_PER_PEER_MAX,
       })
-      return new FramedStream(stream, clock)
+      return { framed: new FramedStream(stream, clock), connection }
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause)
       throw new DisputeError('unreachable', `no stream to ${peer} could be opened: ${why}`, { cause })
@@ -102,24 +106,26 @@ export function createDisputeClient({
   async function open(peer: string, demand: Demand, signal?: AbortSignal): Promise<DisputeOpening> {
     const startedAt = clock.now()
     let leavePlace: (() => void) | undefined
-    let framed: FramedStream | undefined
+    let line: Line | undefined
     let isKept = false
     const end = (reason: Error) => {
-      framed?.abort(reason)
+      line?.framed.abort(reason)
       leavePlace?.()
     }
     try {
       const limits = { clock, timeoutMs: demand.timeoutMs, signals: [signal, closing.signal] }
-      const opening = await withinLimits(limits, async (within) => {
+      const opening = await withinLimits(limits, async (within, onBytes) => {
         leavePlace = await takePlace(peer, within)
-        const stream = await dial(peer, within)
-        framed = stream
-        const onStop = () => stream.abort(within.reason)
+        const { framed, connection } = await dial(peer, within)
+        line = { framed, connection }
+        const onStop = () => framed.abort(within.reason)
         within.addEventListener('abort', onStop)
         try {
           within.throwIfAborted()
           const leftMs = demand.timeoutMs - (clock.now() - startedAt)
-          return await converse(stream, { peer, demand, leftMs })
+          return await converse(framed, { peer, demand, leftMs, onBytes })
+        } catch (error) {
+          throw await nameHangUp(error, connection, clock)
         } finally {
           within.removeEventListener('abort', onStop)
         }
@@ -128,7 +134,7 @@ export function createDisputeClient({
       isKept = true
       const session = createSession({
         ...opening,
-        framed: framed!,
+        ...line!,
         timeoutMs: demand.timeoutMs,
         clock,
         pause,
@@ -159,14 +165,20 @@ type Conversation =
       readonly bytes: { readonly sent: number; readonly received: number }
     } & VerifiedCommitment)
 
+interface Line {
+  readonly framed: FramedStream
+  readonly connection: Connection
+}
+
 interface Asked {
   readonly peer: string
   readonly demand: Demand
   readonly leftMs: number
+  readonly onBytes: () => void
 }
 
 async function converse(framed: FramedStream, asked: Asked): Promise<Conversation> {
-  const { demand, peer, leftMs } = asked
+  const { demand, peer, leftMs, onBytes } = asked
   const { inputs, salt } = demand
   const { commitment: jobCommitment } = readJob(demand.job)
   const header = encodeFrame(
@@ -176,7 +188,7 @@ async function converse(framed: FramedStream, asked: Asked): Promise<Conversatio
       receipt: demand.receipt,
       conflicting: demand.conflicting,
       inputBytes: inputs.byteLength,
-      timeoutMs: Math.min(TIMEOUT_MS_MAX, Math.max(1, Math.ceil(leftMs))),
+      timeoutMs: Math.min(TIMEOUT_MS_MAX, Math.max(1, Math.ceil(leftMs - Math.min(GRACE_MS, leftMs / 4)))),
       laneId: demand.expected.laneId,
     }),
   )
@@ -199,7 +211,10 @@ async function converse(framed: FramedStream, asked: Asked): Promise<Conversatio
   const digest = createTensorDigest(salt)
   // Not zeroed: every byte is written below, or the outputs are never seen.
   const outputs = new Uint8Array(Buffer.allocUnsafeSlow(reply.bytes).buffer)
-  await framed.readBytes(outputs, (part) => digest.update(part))
+  await framed.readBytes(outputs, (part) => {
+    digest.update(part)
+    onBytes()
+  })
   if (Buffer.compare(digest.digest(), commitment.outputDigest) !== 0) {
     throw new DisputeError('wrong-outputs', `the outputs of ${peer} are not those of its commitment`)
   }

@@ -12,7 +12,7 @@ export const DISPUTE_PROTOCOL = '/verimesh/dispute/1.0.0'
 export const DEMAND_BYTES_MAX =
   SEALED_JOB_BYTES_MAX + 2 * SEALED_RECEIPT_BYTES_MAX + RUNTIME_TEXT_BYTES_MAX + 64
 /** A position of at most 120 bytes. */
-export const ASK_BYTES_MAX = 192
+export const QUESTION_BYTES_MAX = 192
 /** A refusal's text is for a person; half a KiB says why. */
 export const REFUSAL_MESSAGE_BYTES_MAX = 512
 /** The text, two digests and three numbers. */
@@ -47,19 +47,30 @@ export const DEMAND_MS = 5_000
 /** Inputs must not pause for longer than this. */
 export const STALL_MS = 5_000
 /** And must come at 2 Mbit/s, after a start of two seconds, and within half a minute: a place is kept for them meanwhile. */
-export const INPUT_BYTES_PER_MS = 256
+export const BYTES_PER_MS = 256
 export const INPUTS_START_MS = 2_000
 export const INPUTS_MS = 30_000
-/** An answer that the requester does not take within this is given up, so that it does not lie in memory. */
+/** An answer that the requester does not take within this, and its length at 2 Mbit/s, is given up. */
 export const ANSWER_MS = 30_000
 /** Between a commitment and what is asked next, and between two such questions: the other side's trace may take that long. */
 export const SESSION_IDLE_MS = 30_000
 /** A dispute takes seconds. Whoever holds one open for longer is cut off, since its payloads lie in memory. */
 export const SESSION_MS = 120_000
-/** What may be asked after a commitment: the leaves once, and operands of the step that was found, with some to spare. */
-export const QUESTIONS_MAX = 6
-/** So long before the requester's time is over a provider that is not done says so, rather than be taken for silent. */
+/** What may be asked after a commitment: the leaves, and the operands of one step for each other party of the job. */
+export const QUESTIONS_MAX = 17
+/**
+ * So long before the time of a demand is over a provider that is not done says so, rather than be taken for silent; of short
+ * times a quarter.
+ */
 export const NOT_DONE_MARGIN_MS = 500
+/** And so much longer than it says the requester waits, for what was said in time and is on its way; of short times a quarter. */
+export const GRACE_MS = 2_000
+/** A peer from which bytes came so lately was not silent when the time was over, but slow. */
+export const SLOW_MS = 5_000
+/** Between the end of a stream and that of the connection that took it along: 2 ms on loopback, elsewhere some of a round trip. */
+export const HANG_UP_MS = 500
+/** To part from those whose dispute is open when a provider stops. */
+export const PARTING_MS = 1_000
 
 /** Traces that a node makes at the same time, for all and for one peer. They run one after the other in a model's process. */
 export const TRACES_MAX = 4

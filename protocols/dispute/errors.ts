@@ -5,10 +5,14 @@ import type { SignedRefusal } from './refusal.ts'
 export type DisputeErrorCode =
   /** The peer could not be dialled, or does not speak this protocol. */
   | 'unreachable'
-  /** The stream or the connection ended before what was awaited came. */
+  /** The connection ended before what was awaited came. */
+  | 'disconnected'
+  /** The stream ended before what was awaited came, though the connection holds. */
   | 'hung-up'
   /** The peer said nothing, or not all, until the time was over, on a stream that was open. */
   | 'silent'
+  /** The time was over while bytes still came. */
+  | 'slow'
   /** After its commitment the peer refused to say more; `refusal` is what it signed. */
   | 'refused'
   /** The peer's run is of another lane or another plan: nothing can be compared. It may be honest. */
@@ -57,6 +61,8 @@ export class DisputeError extends Error {
 export function faultOf(code: DisputeErrorCode): DisputeFault {
   switch (code) {
     case 'unreachable':
+    case 'disconnected':
+    case 'slow':
       return 'network'
     case 'hung-up':
     case 'silent':
@@ -80,6 +86,7 @@ export function faultOf(code: DisputeErrorCode): DisputeFault {
 
 /** Tells failures of the layers below in this module's words; what is neither is a fault of ours and passes as it is. */
 export function asDisputeError(error: unknown): unknown {
+  if (error instanceof DisputeError) return error
   // A stream that was aborted on purpose fails with its reason as the cause.
   if (error instanceof Error && error.cause instanceof DisputeError) return error.cause
   if (error instanceof CodecError) return new DisputeError('malformed', error.message, { cause: error })

@@ -1,13 +1,19 @@
 /** What a provider answers after its commitment, as long as the stream is open. */
 import { FramingError } from '../framing/index.ts'
 import type { Share } from './budget.ts'
-import { ASK_BYTES_MAX, QUESTIONS_MAX, SESSION_IDLE_MS, SESSION_MS } from './constants.ts'
+import {
+  PLACE_RETRY_AFTER_MS,
+  QUESTION_BYTES_MAX,
+  QUESTIONS_MAX,
+  SESSION_IDLE_MS,
+  SESSION_MS,
+} from './constants.ts'
 import type { VerifiedDemand } from './demand.ts'
 import { DisputeError } from './errors.ts'
 import { decodeQuestion, type QuestionMessage } from './messages.ts'
 import { encodeLeaves, positionOf } from './payloads.ts'
 import type { Refusal } from './refusal.ts'
-import { type ServerSession, sendRefusal, sendReply } from './server-session.ts'
+import { attempt, isGone, type ServerSession, sendRefusal, sendReply } from './server-session.ts'
 
 /** A trace, and the provider's word for it. */
 export interface Committed {
@@ -24,33 +30,35 @@ export interface Committed {
   operandsOf(position: string, signal: AbortSignal): Promise<Uint8Array | undefined>
 }
 
-/** Answers questions until the requester closes the stream, for a bounded time. */
+/**
+ * Answers questions until the requester closes the stream. Resolves with why it ends the dispute where it does: after a
+ * bounded time, since all of this lies in memory, and in words, since the requester may only have waited for others.
+ */
 export async function answerQuestions(
   session: ServerSession,
   demand: VerifiedDemand,
   committed: Committed,
   share: Share,
-): Promise<void> {
-  const { framed, clock } = session
-  const unschedule = clock.schedule(
-    () => framed.abort(new DisputeError('silent', `a dispute may be open for ${SESSION_MS} ms`)),
-    SESSION_MS,
-  )
-  try {
-    const questions = new Set<string>()
-    for (;;) {
-      const question = await readQuestion(session)
-      if (question === undefined) return
-      verifyNew(questions, question)
-      if (question.kind === 'leaves') await sendLeaves(session, committed.leaves)
-      else {
-        const refusal = await sendOperands(session, committed, question.position, share)
-        if (refusal !== undefined) await sendRefusal(session, demand.job.commitment, refusal)
-      }
+): Promise<Refusal | undefined> {
+  const endsAt = session.clock.now() + SESSION_MS
+  const questions = new Set<string>()
+  for (;;) {
+    const question = await readQuestion(session, endsAt)
+    if (question === 'none') return undefined
+    if (question === 'late') return EXPIRED
+    verifyNew(questions, question)
+    if (question.kind === 'leaves') await sendLeaves(session, committed.leaves)
+    else {
+      const refusal = await sendOperands(session, demand, committed, { position: question.position, share })
+      if (refusal !== undefined) await sendRefusal(session, demand.job.commitment, refusal)
     }
-  } finally {
-    unschedule()
   }
+}
+
+const EXPIRED: Refusal = {
+  code: 'busy',
+  message: 'the dispute was open for too long: demand the trace again',
+  retryAfterMs: PLACE_RETRY_AFTER_MS,
 }
 
 /** What was asked for once is not asked for again: it would only cost. */
@@ -68,51 +76,58 @@ async function sendLeaves(session: ServerSession, leaves: readonly Uint8Array[])
   await sendReply(session, { kind: 'leaves', bytes }, raw)
 }
 
-/** Undefined when the requester wants nothing more. */
-async function readQuestion({ framed }: ServerSession): Promise<QuestionMessage | undefined> {
-  framed.limitReads(SESSION_IDLE_MS)
+/** `none` when the requester wants nothing more. */
+async function readQuestion(
+  { framed }: ServerSession,
+  endsAt: number,
+): Promise<QuestionMessage | 'none' | 'late'> {
+  framed.limitReads(SESSION_IDLE_MS, endsAt)
   try {
-    return decodeQuestion(await framed.readFrame(ASK_BYTES_MAX))
+    return decodeQuestion(await framed.readFrame(QUESTION_BYTES_MAX))
   } catch (error) {
-    const isCutHere = error instanceof Error && error.cause instanceof DisputeError
+    if (!(error instanceof FramingError)) throw error
     // Whether it hangs up politely or not: it has what it wanted.
-    if (error instanceof FramingError && error.code === 'hung-up' && !isCutHere) return undefined
+    if (error.code === 'hung-up') return 'none'
+    if (error.code === 'timeout') return 'late'
     throw error
   }
 }
 
-/** Runs the model once more, so it waits for a place as a demand would; or tells why it does not. */
+/** Runs the model once more, so it waits for a place, those who are in line first; or tells why it does not. */
 async function sendOperands(
   session: ServerSession,
+  { timeoutMs }: VerifiedDemand,
   { leaves, operandsOf }: Committed,
-  position: string,
-  share: Share,
+  { position, share }: { readonly position: string; readonly share: Share },
 ): Promise<Refusal | undefined> {
-  const { framed, traces, remotePeer, onError } = session
+  const { clock, traces, remotePeer, onError } = session
+  const cannotTrace = {
+    code: 'cannot-trace',
+    message: `the operands of ${position} cannot be had`,
+    retryAfterMs: 0,
+  } as const
   if (!leaves.some((leaf) => positionOf(leaf) === position)) {
     return { code: 'invalid-demand', message: `the trace has no position ${position}`, retryAfterMs: 0 }
   }
-  const controller = new AbortController()
-  const onClose = () => controller.abort(new DisputeError('hung-up', 'the requester is gone'))
-  framed.stream.addEventListener('close', onClose)
-  if (framed.stream.status !== 'open') onClose()
-  let payload: Uint8Array | undefined
+  let payload: Uint8Array | 'late' | undefined
   try {
-    const leavePlace = await traces.take(remotePeer, controller.signal)
-    try {
-      payload = await operandsOf(position, controller.signal)
-    } finally {
-      leavePlace()
-    }
+    const { outcome } = attempt(session, { fromMs: clock.now(), timeoutMs }, async (signal) => {
+      const leavePlace = await traces.take(remotePeer, signal)
+      try {
+        return await operandsOf(position, signal)
+      } finally {
+        leavePlace()
+      }
+    })
+    payload = await outcome
   } catch (thrown) {
-    controller.signal.throwIfAborted()
+    if (isGone(thrown)) throw thrown
     onError?.(remotePeer, thrown instanceof Error ? thrown : new Error(String(thrown)))
-  } finally {
-    framed.stream.removeEventListener('close', onClose)
+    return cannotTrace
   }
-  controller.signal.throwIfAborted()
-  if (payload === undefined) {
-    return { code: 'cannot-trace', message: `the operands of ${position} cannot be had`, retryAfterMs: 0 }
+  if (payload === undefined) return cannotTrace
+  if (payload === 'late') {
+    return { code: 'busy', message: 'there was no time for the operands', retryAfterMs: PLACE_RETRY_AFTER_MS }
   }
   const noRoom = share.hold(payload.byteLength)
   if (noRoom !== undefined) return noRoom

@@ -5,14 +5,14 @@ import { type Clock, FramedStream, SYSTEM_CLOCK } from '../framing/index.ts'
 import type { ReadJob } from '../receipt/index.ts'
 import { createDisputeBudget, type DisputeLimits } from './budget.ts'
 import {
+  BYTES_PER_MS,
   DEMAND_BYTES_MAX,
   DEMAND_MS,
   DISPUTE_PROTOCOL,
   INBOUND_STREAMS_MAX,
-  INPUT_BYTES_PER_MS,
   INPUTS_MS,
   INPUTS_START_MS,
-  NOT_DONE_MARGIN_MS,
+  PARTING_MS,
   PLACE_RETRY_AFTER_MS,
   SESSIONS_PER_PEER_MAX,
   STALL_MS,
@@ -32,7 +32,7 @@ import { type DemandMessage, decodeDemand } from './messages.ts'
 import { createPlaces } from './places.ts'
 import { answerQuestions, type Committed } from './questions.ts'
 import type { Refusal } from './refusal.ts'
-import { type ServerSession, sendRefusal, sendReply } from './server-session.ts'
+import { attempt, isGone, type ServerSession, sendRefusal, sendReply } from './server-session.ts'
 
 export type DisputeAnswer =
   | ({ readonly kind: 'refused' } & Refusal)
@@ -63,7 +63,7 @@ export interface DisputeServerComponents {
 export interface DisputeServer {
   /** Takes demands from now on. */
   start(): Promise<void>
-  /** Takes no more, aborts what runs and resets what is open. Idempotent. */
+  /** Takes no more, refuses what is open, aborts what runs and resets the streams. Idempotent. */
   stop(): Promise<void>
 }
 
@@ -74,7 +74,7 @@ export function createDisputeServer(components: DisputeServerComponents): Disput
     max: limits.tracesMax ?? TRACES_MAX,
     perNameMax: limits.tracesPerPeerMax ?? TRACES_PER_PEER_MAX,
   })
-  const sessions = new Set<ServerSession>()
+  const sessions = new Map<ServerSession, Serving>()
 
   async function onStream(stream: Stream, connection: Connection): Promise<void> {
     const framed = new FramedStream(stream, clock)
@@ -87,15 +87,18 @@ export function createDisputeServer(components: DisputeServerComponents): Disput
       traces,
       remotePeer: connection.remotePeer.toString(),
       wallClock: components.wallClock ?? Date.now,
+      isWriting: false,
     }
-    sessions.add(session)
+    const serving: Serving = { jobCommitment: undefined }
+    sessions.set(session, serving)
+    stream.addEventListener('close', () => sessions.delete(session))
     try {
-      await serveDispute(components, session)
+      await serveDispute(components, session, serving)
+      serving.jobCommitment = undefined
       await stream.close({ signal: AbortSignal.timeout(STALL_MS) })
+      linger(session)
     } catch (thrown) {
       tellError(session, thrown)
-    } finally {
-      sessions.delete(session)
     }
   }
 
@@ -107,10 +110,41 @@ export function createDisputeServer(components: DisputeServerComponents): Disput
       }),
     async stop() {
       await libp2p.unhandle(DISPUTE_PROTOCOL)
-      for (const { framed } of sessions) framed.abort(new DisputeError('hung-up', 'the provider stops'))
+      await Promise.all([...sessions].map(([session, serving]) => part(session, serving)))
     },
   }
 }
+
+/** What is known of a stream. */
+interface Serving {
+  /** From when its demand was read until it was served: what a refusal is about. */
+  jobCommitment: Uint8Array | undefined
+}
+
+/** The requester may still read what it was told last; but it does not keep the stream. */
+function linger({ framed, clock }: ServerSession): void {
+  const reset = () => framed.abort(new DisputeError('hung-up', 'the dispute is over'))
+  if (framed.stream.status === 'open') {
+    framed.stream.addEventListener('close', clock.schedule(reset, STALL_MS))
+  }
+}
+
+/** A provider that stops says so, where nothing else is on its way: it is not to be taken for silent. */
+async function part(session: ServerSession, { jobCommitment }: Serving): Promise<void> {
+  const { framed, isWriting } = session
+  const reason = new DisputeError('hung-up', 'the provider stops')
+  try {
+    if (jobCommitment !== undefined && !isWriting) {
+      await sendRefusal(session, jobCommitment, STOPPING)
+      await framed.stream.close({ signal: AbortSignal.timeout(PARTING_MS) })
+    }
+  } catch (cause) {
+    reason.cause = cause
+  }
+  framed.abort(reason)
+}
+
+const STOPPING: Refusal = { code: 'cannot-trace', message: 'the provider stops', retryAfterMs: 0 }
 
 function tellError({ framed, onError, remotePeer }: ServerSession, thrown: unknown): void {
   // A stream that closes under `close` rejects with an event instead of an error.
@@ -121,7 +155,11 @@ function tellError({ framed, onError, remotePeer }: ServerSession, thrown: unkno
   if (!(error instanceof DisputeError && error.code === 'hung-up')) onError?.(remotePeer, reason)
 }
 
-async function serveDispute(components: DisputeServerComponents, session: ServerSession): Promise<void> {
+async function serveDispute(
+  components: DisputeServerComponents,
+  session: ServerSession,
+  serving: Serving,
+): Promise<void> {
   const { framed, clock } = session
   framed.limitReads(DEMAND_MS, clock.now() + DEMAND_MS)
   const message = decodeDemand(await framed.readFrame(DEMAND_BYTES_MAX))
@@ -131,6 +169,7 @@ async function serveDispute(components: DisputeServerComponents, session: Server
     cameAt: clock.now(),
     unreadBytes: message.inputBytes,
   }
+  serving.jobCommitment = demanded.job.commitment
   const refusal = await serveDemand(components, session, demanded)
   if (refusal === undefined) return
   await sendRefusal(session, demanded.job.commitment, refusal)
@@ -178,8 +217,7 @@ async function serveDemand(
     if (noRoom !== undefined) return noRoom
     const { commitment, outputs } = answer
     await sendReply(session, { kind: 'committed', commitment, bytes: outputs.byteLength }, [outputs])
-    await answerQuestions(session, verified, answer, share)
-    return undefined
+    return await answerQuestions(session, verified, answer, share)
   } finally {
     // What was told to stop may still run, and hold what it was given.
     work.settled.then(() => {
@@ -210,7 +248,7 @@ async function readInputs(
   { framed, clock }: ServerSession,
   { inputBytes }: DemandMessage,
 ): Promise<Uint8Array> {
-  const inputsMs = Math.min(INPUTS_MS, INPUTS_START_MS + inputBytes / INPUT_BYTES_PER_MS)
+  const inputsMs = Math.min(INPUTS_MS, INPUTS_START_MS + inputBytes / BYTES_PER_MS)
   framed.limitReads(STALL_MS, clock.now() + inputsMs)
   return framed.readBytes(allocatePayload(inputBytes))
 }
@@ -227,49 +265,23 @@ async function verifiedOrRefusal<Value>(verify: () => Value | Promise<Value>): P
 /** Has the handler trace. What it does not manage in the requester's time is refused before that is over. */
 async function trace(
   { handler }: DisputeServerComponents,
-  { framed, clock, onError, remotePeer }: ServerSession,
+  session: ServerSession,
   demand: VerifiedDemand,
   { work, cameAt }: { work: Work; cameAt: number },
 ): Promise<DisputeAnswer> {
-  const controller = new AbortController()
-  const { signal } = controller
-  const onClose = () => controller.abort(new DisputeError('hung-up', 'the requester is gone'))
-  const spare = Math.min(NOT_DONE_MARGIN_MS, demand.timeoutMs / 4)
-  const unschedule = clock.schedule(
-    () => controller.abort(new DisputeError('silent', "the requester's time is over")),
-    Math.max(0, cameAt + demand.timeoutMs - spare - clock.now()),
-  )
-  framed.stream.addEventListener('close', onClose)
-  if (framed.stream.status !== 'open') onClose()
+  const limits = { fromMs: cameAt, timeoutMs: demand.timeoutMs }
+  const { outcome, settled } = attempt(session, limits, (signal) => handler(demand, signal))
+  work.settled = settled.then(() => work.leavePlace?.())
   try {
-    const running = handler(demand, signal)
-    const leave = () => work.leavePlace?.()
-    work.settled = running.then(leave, leave)
-    const answer = await Promise.race([running, whenAborted(signal)])
-    return signal.aborted ? stopped(signal) : answer
+    const answer = await outcome
+    return answer === 'late'
+      ? cannotTrace('the trace was not done in the time that the demand allows')
+      : answer
   } catch (thrown) {
-    if (signal.aborted) return stopped(signal)
-    onError?.(remotePeer, thrown instanceof Error ? thrown : new Error(String(thrown)))
+    if (isGone(thrown)) throw thrown
+    session.onError?.(session.remotePeer, thrown instanceof Error ? thrown : new Error(String(thrown)))
     return cannotTrace('the provider failed to trace this job')
-  } finally {
-    unschedule()
-    framed.stream.removeEventListener('close', onClose)
   }
-}
-
-function whenAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
-}
-
-/** Throws where nobody is left to be told. */
-function stopped({ reason }: AbortSignal): DisputeAnswer {
-  if (reason instanceof DisputeError && reason.code === 'silent') {
-    return cannotTrace('the trace was not done in the time that the demand allows')
-  }
-  throw reason
 }
 
 function cannotTrace(message: string): DisputeAnswer {

@@ -1,9 +1,10 @@
+import type { Connection } from '@libp2p/interface'
 import { allocatePayload } from '../../models/tensor/index.ts'
 import { decodeLeaf, LEAF_BYTES_MAX, TraceError } from '../../models/trace/index.ts'
 import { type Clock, encodeFrame, type FramedStream } from '../framing/index.ts'
 import type { TraceCommitment } from '../receipt/index.ts'
-import { withinLimits } from './call.ts'
-import { LEAVES_PAYLOAD_BYTES_MAX, REPLY_BYTES_MAX } from './constants.ts'
+import { nameHangUp, withinLimits } from './call.ts'
+import { LEAVES_PAYLOAD_BYTES_MAX, QUESTIONS_MAX, REPLY_BYTES_MAX } from './constants.ts'
 import { DisputeError } from './errors.ts'
 import { decodeReply, encodeQuestion, type QuestionMessage } from './messages.ts'
 import { decodeLeaves, positionOf, rootOfLeaves, verifyOperands } from './payloads.ts'
@@ -29,8 +30,8 @@ export interface DisputeSession extends VerifiedCommitment {
   leaves(signal?: AbortSignal): Promise<readonly Uint8Array[]>
   /**
    * Canonical payload of what the step at `position` was given; each tensor hashes to its name. Once the leaves are there,
-   * each is one of that leaf's operands; that none is missing is not verified here. Ask for a position once. Rejects with
-   * DisputeError; throws RangeError where no leaf has that position.
+   * each is one of that leaf's operands; that none is missing is not verified here. Rejects with DisputeError; throws
+   * RangeError where no leaf has that position, or for more than 16 of them. Asked for once; later calls give the same.
    */
   operands(position: string, signal?: AbortSignal): Promise<Uint8Array>
   /** Bytes of frames and payloads so far, without what muxer, encryption and TCP add. */
@@ -41,6 +42,7 @@ export interface DisputeSession extends VerifiedCommitment {
 
 export interface SessionParts extends VerifiedCommitment {
   readonly framed: FramedStream
+  readonly connection: Connection
   readonly clock: Clock
   readonly pause: () => Promise<void>
   /** For each answer. */
@@ -58,6 +60,7 @@ export function createSession(parts: SessionParts): DisputeSession {
   let leaves: Promise<readonly Uint8Array[]> | undefined
   let known: readonly Uint8Array[] | undefined
   let failure: unknown
+  const operands = new Map<string, Promise<Uint8Array>>()
   const stopped = new AbortController()
 
   function close(): void {
@@ -81,11 +84,13 @@ export function createSession(parts: SessionParts): DisputeSession {
     const limits = { clock, timeoutMs: parts.timeoutMs, signals: [signal, stopped.signal] }
     const asking = tail.then(() => {
       if (failure !== undefined) throw failure
-      return withinLimits(limits, async (within) => {
+      return withinLimits(limits, async (within, onBytes) => {
         const onStop = () => framed.abort(within.reason)
         within.addEventListener('abort', onStop)
         try {
-          return await take(await exchange(question))
+          return await take(await exchange(question, onBytes))
+        } catch (error) {
+          throw await nameHangUp(error, parts.connection, clock)
         } finally {
           within.removeEventListener('abort', onStop)
         }
@@ -99,10 +104,15 @@ export function createSession(parts: SessionParts): DisputeSession {
     return asking
   }
 
-  async function exchange(question: QuestionMessage): Promise<Uint8Array> {
+  async function exchange(question: QuestionMessage, onBytes: () => void): Promise<Uint8Array> {
     const asked = encodeFrame(encodeQuestion(question))
-    await framed.write(asked)
-    bytes.sent += asked.byteLength
+    try {
+      await framed.write(asked)
+      bytes.sent += asked.byteLength
+    } catch (error) {
+      // A provider that ends a dispute says so before: that lies here unread.
+      if (framed.unreadBytes === 0) throw error
+    }
     const frame = await framed.readFrame(REPLY_BYTES_MAX)
     bytes.received += frame.byteLength
     const reply = decodeReply(frame)
@@ -113,7 +123,7 @@ export function createSession(parts: SessionParts): DisputeSession {
     if (question.kind === 'leaves' && reply.bytes > leavesBytesMax(commitment.leafCount)) {
       throw new DisputeError('too-large', `${reply.bytes} bytes for ${commitment.leafCount} leaves`)
     }
-    const payload = await framed.readBytes(allocatePayload(reply.bytes))
+    const payload = await framed.readBytes(allocatePayload(reply.bytes), onBytes)
     bytes.received += payload.byteLength
     return payload
   }
@@ -143,11 +153,17 @@ export function createSession(parts: SessionParts): DisputeSession {
       return leaves
     },
     operands(position, signal) {
+      // A provider that is asked twice ends the dispute, and would be taken for one that hangs up.
+      const before = operands.get(position)
+      if (before !== undefined) return before
+      if (operands.size === QUESTIONS_MAX - 1) throw new RangeError('the operands of too many steps')
       const allowed = known && operandsAt(known, position)
-      return ask({ kind: 'operands', position }, signal, async (payload) => {
+      const asking = ask({ kind: 'operands', position }, signal, async (payload) => {
         await verifyOperands(payload, allowed, pause)
         return payload
       })
+      operands.set(position, asking)
+      return asking
     },
     close,
   }

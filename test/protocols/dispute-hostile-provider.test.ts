@@ -38,7 +38,7 @@ import {
 } from '../fixtures/disputes.ts'
 import { testReceipt } from '../fixtures/jobs.ts'
 import { createTestPair, type TestPair } from '../fixtures/libp2p-pair.ts'
-import { createManualClock } from '../fixtures/manual-clock.ts'
+import { createManualClock, type ManualClock } from '../fixtures/manual-clock.ts'
 
 let pair: TestPair
 let disputed: DisputedJob
@@ -199,7 +199,7 @@ for (const [what, misdeed, code] of OPENINGS) {
       () => undefined,
       async (client, timeIsOver) => {
         const failing = failure(client.open(pair.provider.peerId, testDemand(disputed)))
-        if (code === 'silent') await timeIsOver()
+        if (code === 'silent' || code === 'hung-up') await timeIsOver(code)
         assert.is((await failing).code, code)
         sessionOf(await client.open(pair.provider.peerId, testDemand(disputed))).close()
       },
@@ -289,7 +289,7 @@ for (const [what, misdeed, code] of LEAF_MISDEEDS) {
       async (client, timeIsOver) => {
         const session = await opened(client)
         const failing = failure(session.leaves())
-        if (code === 'silent') await timeIsOver()
+        if (code === 'silent' || code === 'hung-up') await timeIsOver(code)
         assert.is((await failing).code, code)
         // What failed once is not tried again on the same stream, unless it was refused in due form.
         if (code !== 'refused') assert.is((await failure(session.operands('1'))).code, code)
@@ -382,13 +382,42 @@ for (const [what, misdeed, code] of OPERAND_MISDEEDS) {
         const session = await opened(client)
         await session.leaves()
         const failing = failure(session.operands('2'))
-        if (code === 'silent') await timeIsOver()
+        if (code === 'silent' || code === 'hung-up') await timeIsOver(code)
         assert.is((await failing).code, code)
         session.close()
       },
     )
   })
 }
+
+test('who is still sending when the time is over was slow, and who stopped long before was silent', async () => {
+  const half = EXACT.subarray(0, 16)
+  for (const [afterMs, code] of [
+    [9_999, 'slow'],
+    [2_000, 'silent'],
+  ] as const) {
+    const sent = Promise.withResolvers<FramedStream>()
+    const clock = createManualClock()
+    await provide(
+      async (stream) => {
+        stream.write(committed(), half.subarray(0, 8))
+        sent.resolve(stream)
+      },
+      () => undefined,
+      async (client) => {
+        const failing = failure(client.open(pair.provider.peerId, testDemand(disputed)))
+        const stream = await sent.promise
+        await turns()
+        clock.advance(afterMs)
+        stream.write(half.subarray(8))
+        await turns()
+        clock.advance(10_000 - afterMs)
+        assert.is((await failing).code, code)
+      },
+      { clock },
+    )
+  }
+})
 
 test('operands that are larger than a mebibyte are digested in pieces', async () => {
   const large = floats(
@@ -414,7 +443,7 @@ test('operands that are larger than a mebibyte are digested in pieces', async ()
         else assert.is((await failure(session.operands('0'))).code, code)
         session.close()
       },
-      pause,
+      { pause },
     )
     assert.ok(pauses >= 2, `${pauses} pauses`)
     pauses = 0
@@ -450,10 +479,12 @@ test.run()
 async function provide(
   onDemand: Misdeed,
   onQuestion: (stream: FramedStream, question: QuestionMessage) => unknown,
-  use: (client: DisputeClient, timeIsOver: () => Promise<void>) => Promise<void>,
-  pause?: () => Promise<void>,
+  use: (client: DisputeClient, timeIsOver: (code: 'silent' | 'hung-up') => Promise<void>) => Promise<void>,
+  {
+    clock = createManualClock(),
+    pause,
+  }: { readonly clock?: ManualClock; readonly pause?: () => Promise<void> } = {},
 ): Promise<void> {
-  const clock = createManualClock()
   let handled = 0
   await pair.provider.libp2p.handle(DISPUTE_PROTOCOL, async (stream) => {
     const framed = new FramedStream(stream, SYSTEM_CLOCK)
@@ -470,10 +501,12 @@ async function provide(
     }
   })
   const client = createDisputeClient({ libp2p: pair.requester.libp2p, clock, ...(pause && { pause }) })
-  const timeIsOver = async () => {
+  const timeIsOver = async (code: 'silent' | 'hung-up') => {
     const before = handled
     while (handled === before) await new Promise((resolve) => setImmediate(resolve))
-    clock.advance(10_000)
+    await turns()
+    // Whether the connection holds is waited for.
+    clock.advance(code === 'silent' ? 10_000 : 500)
   }
   try {
     await use(client, timeIsOver)
@@ -490,6 +523,11 @@ async function opened(client: DisputeClient): Promise<DisputeSession> {
 function sessionOf(opening: DisputeOpening): DisputeSession {
   if (opening.kind === 'committed') return opening.session
   throw new Error(`refused: ${opening.refusal.code}: ${opening.refusal.message}`)
+}
+
+/** Long enough for what was sent over loopback to be there. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 
 function flipped(bytes: Uint8Array): Uint8Array {

@@ -32,6 +32,7 @@ import {
   LANE_ID,
   OTHER_ANSWER,
   other,
+  testLeaves,
   traceOf,
   WALL_MS,
 } from '../fixtures/disputes.ts'
@@ -364,40 +365,44 @@ test('a requester that sends its inputs a byte now and then is given up, and nob
   })
 })
 
-test('a requester that asks nothing is cut off, and so is one that never stops asking', async () => {
+test('a requester that asks nothing is told that it waited too long, and so is one that never stops asking', async () => {
   const clock = createManualClock()
-  await hosted({ clock, limits: { sessionsPerPeerMax: 1 } }, async ({ errors, streams }) => {
-    const { stream } = await open()
-    const closed = closing(stream)
-    clock.advance(29_000)
-    assert.is(stream.status, 'open')
-    clock.advance(2_000)
+  await hosted({ clock, limits: { sessionsPerPeerMax: 1 } }, async ({ errors }) => {
+    const idle = await open()
+    const closed = closing(idle.stream)
+    clock.advance(29_999)
+    assert.is((await refusedWith(message(), INPUTS)).code, 'busy')
+    clock.advance(1)
+    const refusal = await readReply(idle.framed)
+    assert.is(refusal.kind === 'refused' && openRefusal(refusal.refusal).code, 'busy')
+    // Its place is free before its stream is gone.
+    const busy = await open()
+    const cut = closing(busy.stream)
+    clock.advance(5_000)
     assert.is((await closed)?.name, 'StreamResetError')
-    await until(() => errors.length === 1 && streams() === 0)
-    assert.is(codeOf(errors[0]), 'silent')
 
-    const { framed, stream: second } = await open()
-    const cut = closing(second)
     for (let position = 0; position < 5; position++) {
       clock.advance(20_000)
-      framed.write(encodeFrame(encodeQuestion({ kind: 'operands', position: `${position}` })))
-      await readReply(framed)
+      busy.framed.write(encodeFrame(encodeQuestion({ kind: 'operands', position: `${position}` })))
+      assert.is((await readReply(busy.framed)).kind, 'operands')
     }
-    assert.is(second.status, 'open')
-    clock.advance(20_000)
+    clock.advance(15_000)
+    const ended = await readReply(busy.framed)
+    assert.is(ended.kind === 'refused' && openRefusal(ended.refusal).code, 'busy')
+    clock.advance(5_000)
     assert.is((await cut)?.name, 'StreamResetError')
-    await until(() => errors.length === 2)
-    assert.is(codeOf(errors[1]), 'silent')
+    assert.equal(errors, [])
   })
 })
 
 test('more questions than a dispute needs, or one twice, end it', async () => {
-  await hosted({}, async ({ errors }) => {
+  const handler = async (demand: VerifiedDemand) => traceOf(pair.provider.signer, demand, testLeaves(17))
+  await hosted({ handler }, async ({ errors }) => {
     const { framed, stream } = await open()
     const closed = closing(stream)
     const questions = [
       { kind: 'leaves' },
-      ...Array.from({ length: 6 }, (_, step) => ({ kind: 'operands', position: `${step}` }) as const),
+      ...Array.from({ length: 17 }, (_, step) => ({ kind: 'operands', position: `${step}` }) as const),
     ] as const
     framed.write(...questions.map((question) => encodeFrame(encodeQuestion(question))))
     assert.is((await closed)?.name, 'StreamResetError')

@@ -300,6 +300,7 @@ test('a dispute gives the commitment, the outputs, all leaves and the operands o
     assert.is(await session.leaves(), await session.leaves())
     assert.is(hex(await session.operands('3')), hex(OPERANDS))
     assert.throws(() => session.operands('5'), /no leaf/)
+    assert.is(await session.operands('3'), await session.operands('3'))
     const { sent, received } = session.bytes
     assert.ok(sent > INPUTS.byteLength + 900 && sent < 2000, `${sent} bytes sent`)
     assert.ok(
@@ -326,6 +327,20 @@ test('operands may be asked for before the leaves, and questions asked at once a
     ])
     assert.is(two.byteLength + three.byteLength, 2 * OPERANDS.byteLength)
     assert.is(leaves.length, 5)
+    session.close()
+  })
+})
+
+test('operands are asked for as often as a provider answers, and no more often', async () => {
+  const handler = async (demand: VerifiedDemand) => traceOf(pair.provider.signer, demand, testLeaves(17))
+  await hosted({ handler }, async ({ client }) => {
+    const session = sessionOf(await client.open(pair.provider.peerId, testDemand(disputed)))
+    await session.leaves()
+    for (let step = 0; step < 16; step++) {
+      assert.is((await session.operands(`${step}`)).byteLength, OPERANDS.byteLength)
+    }
+    assert.throws(() => session.operands('16'), RangeError)
+    await session.operands('0')
     session.close()
   })
 })
@@ -414,10 +429,10 @@ test('a handler that fails, or does not finish in time, is a signed refusal', as
   await hosted({ handler, clock }, async ({ client }) => {
     const opening = client.open(pair.provider.peerId, testDemand(disputed))
     const signal = await running.promise
-    // Half a second before the requester's ten are over, less what the way here took.
-    clock.advance(8_000)
+    // Of the requester's ten seconds it is told eight, less what the way here took, and says so half a second before.
+    clock.advance(7_000)
     assert.not(signal.aborted)
-    clock.advance(1_500)
+    clock.advance(500)
     assert.is(refusalOf(await opening).code, 'cannot-trace')
     assert.ok(signal.aborted)
   })
@@ -552,6 +567,102 @@ test('a peer that is not there, or does not speak the protocol, is unreachable',
   assert.is((await failure(client.open(pair.provider.peerId, demand))).code, 'aborted')
 })
 
+test('an honest provider whose requester waited too long is never taken for silent', async () => {
+  const clock = createManualClock()
+  await hosted({ clock }, async ({ client }) => {
+    for (const lingers of [false, true]) {
+      const session = sessionOf(await client.open(pair.provider.peerId, testDemand(disputed)))
+      clock.advance(30_000)
+      // Whether the stream is still half open or already reset, what the provider said is not lost.
+      for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve))
+      if (lingers) {
+        clock.advance(5_000)
+        for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve))
+      }
+      const error = await failure(session.leaves())
+      assert.is(error.code, 'refused', error.message)
+      assert.is(error.refusal?.code, 'busy')
+      assert.is(faultOf(error.code), 'none')
+      session.close()
+    }
+  })
+})
+
+test('an honest provider that stops says so, in the middle of a trace and of a dispute', async () => {
+  const running = Promise.withResolvers<AbortSignal>()
+  let isFirst = true
+  const handler = async (demand: VerifiedDemand, signal: AbortSignal) => {
+    if (isFirst) {
+      isFirst = false
+      return traceOf(pair.provider.signer, demand)
+    }
+    running.resolve(signal)
+    return new Promise<DisputeAnswer>(() => {})
+  }
+  await hosted({ handler }, async ({ client, stop }) => {
+    const session = sessionOf(await client.open(pair.provider.peerId, testDemand(disputed)))
+    const opening = client.open(pair.provider.peerId, testDemand(disputed))
+    const signal = await running.promise
+    await stop()
+    assert.is(refusalOf(await opening).code, 'cannot-trace')
+    assert.is((await failure(session.leaves())).refusal?.code, 'cannot-trace')
+    assert.ok(signal.aborted)
+  })
+})
+
+test('an honest provider that is cut off is not taken for silent', async () => {
+  const running = Promise.withResolvers<void>()
+  let isFirst = true
+  const handler = async (demand: VerifiedDemand) => {
+    if (isFirst) {
+      isFirst = false
+      return traceOf(pair.provider.signer, demand)
+    }
+    running.resolve()
+    return new Promise<DisputeAnswer>(() => {})
+  }
+  await hosted({ handler }, async ({ client }) => {
+    const session = sessionOf(await client.open(pair.provider.peerId, testDemand(disputed)))
+    const opening = failure(client.open(pair.provider.peerId, testDemand(disputed)))
+    await running.promise
+    for (const connection of pair.provider.libp2p.getConnections()) connection.abort(new Error('a cut cable'))
+    assert.is((await opening).code, 'disconnected')
+    assert.is((await failure(session.leaves())).code, 'disconnected')
+  })
+})
+
+test('an honest provider that is overloaded says so before its requester gives up', async () => {
+  const gate = Promise.withResolvers<void>()
+  const clock = createManualClock()
+  const handler = async (demand: VerifiedDemand): Promise<DisputeAnswer> => ({
+    ...traceOf(pair.provider.signer, demand),
+    operandsOf: async () => {
+      await gate.promise
+      return OPERANDS
+    },
+  })
+  await hosted({ handler, clock, limits: { tracesPerPeerMax: 1 } }, async ({ client }) => {
+    const sessions: DisputeSession[] = []
+    for (let count = 0; count < 2; count++) {
+      sessions.push(sessionOf(await client.open(pair.provider.peerId, testDemand(disputed))))
+    }
+    const operands = sessions.map((session) => failure(session.operands('1')))
+    await until(() => clock.pending >= 2)
+    let isOver = false
+    Promise.all(operands).then(() => {
+      isOver = true
+    })
+    while (!isOver) {
+      for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+      clock.advance(1_000)
+    }
+    for (const error of await Promise.all(operands)) assert.is(error.refusal?.code, 'busy')
+    assert.ok(clock.now() < 10_000, `${clock.now()} ms`)
+    gate.resolve()
+    for (const session of sessions) session.close()
+  })
+})
+
 test('a closed client takes its sessions with it', async () => {
   await hosted({}, async ({ client, streams }) => {
     const session = sessionOf(await client.open(pair.provider.peerId, testDemand(disputed)))
@@ -564,6 +675,8 @@ test('a closed client takes its sessions with it', async () => {
 test('whose fault an error is, is said in one place', () => {
   const faults: Record<DisputeErrorCode, ReturnType<typeof faultOf>> = {
     unreachable: 'network',
+    disconnected: 'network',
+    slow: 'network',
     'hung-up': 'silence',
     silent: 'silence',
     refused: 'none',
@@ -589,6 +702,7 @@ interface Hosted {
   readonly demands: readonly VerifiedDemand[]
   readonly errors: readonly Error[]
   streams(): number
+  stop(): Promise<void>
 }
 
 async function hosted(
@@ -618,7 +732,7 @@ async function hosted(
       .flatMap((connection) => connection.streams)
       .filter(({ protocol }) => protocol === '/verimesh/dispute/1.0.0').length
   try {
-    await use({ client, demands, errors, streams })
+    await use({ client, demands, errors, streams, stop: server.stop })
   } finally {
     client.close()
     await server.stop()
