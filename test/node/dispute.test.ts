@@ -57,7 +57,7 @@ test.after(stopNodes)
 test('one liar of two is exposed by a proof that anyone can verify, and the answer is refereed', async () => {
   const mesh = await startMesh([undefined, undefined, forgeMiddleStep])
   const receipts = await scratchDirectory()
-  const result = await askUntilDisputed(mesh, { bundleDirectory: receipts })
+  const result = await askEveryone(mesh, { bundleDirectory: receipts })
   const { verdict, disputes, bundle } = await result.closed
   assert.is(verdict.label, 'refereed')
   assert.equal([...float32Elements(result.outputs[0]!)], [...truth])
@@ -83,7 +83,7 @@ for (const [name, forgery, kind] of [
 ] as const) {
   test(`${name} is proved: ${kind}`, async () => {
     const mesh = await startMesh([undefined, undefined, forgery])
-    const result = await askUntilDisputed(mesh)
+    const result = await askEveryone(mesh)
     const { disputes } = await result.closed
     assert.equal(
       disputes.map((dispute) => dispute.kind),
@@ -96,7 +96,7 @@ for (const [name, forgery, kind] of [
 
 test('a native lie with an honest trace is found out, but nothing is proved to others', async () => {
   const mesh = await startMesh([undefined, undefined, honestTrace])
-  const result = await askUntilDisputed(mesh)
+  const result = await askEveryone(mesh)
   const { disputes } = await result.closed
   assert.equal(
     disputes.map(({ kind, proof, loser }) => [kind, proof, loser]),
@@ -107,7 +107,7 @@ test('a native lie with an honest trace is found out, but nothing is proved to o
 
 test('where nobody else is left, the requester runs it itself', async () => {
   const mesh = await startMesh([undefined, forgeLastStep])
-  const result = await askUntilDisputed(mesh)
+  const result = await askEveryone(mesh)
   const { verdict, disputes } = await result.closed
   assert.is(disputes.length, 1)
   assert.is(verdict.label, 'refereed')
@@ -141,7 +141,7 @@ test('those who lie alike are believed, unless the requester computes it again',
 
 test('a proof that the job allows to be published exposes the key to those whom it concerns', async () => {
   const mesh = await startMesh([undefined, undefined, forgeLastStep])
-  await askUntilDisputed(mesh, { publicDisputes: true })
+  await askEveryone(mesh, { publicDisputes: true })
   const liar = mesh.providers[2]!.peerId
   const [honest] = mesh.providers
   // It asks, and finds no liar among those it could ask.
@@ -150,7 +150,7 @@ test('a proof that the job allows to be published exposes the key to those whom 
 
 test('in the exact lane an answer that is not its own trace is a proof', async () => {
   const mesh = await startMesh([undefined, undefined, forgeLastStep])
-  const result = await askUntilDisputed(mesh, { lane: 'exact' })
+  const result = await askEveryone(mesh, { lane: 'exact' })
   const { verdict, disputes } = await result.closed
   assert.is(verdict.label, 'refereed')
   assert.equal([...float32Elements(result.outputs[0]!)], [...truth])
@@ -235,12 +235,11 @@ function ask({ requester }: TestMesh, terms: Partial<Parameters<VerimeshNode['su
   return requester.submit({ model: model.cid, inputs: [X], timeoutMs: 10_000, ...terms })
 }
 
-/** Asks until the liar was drawn: two of three are. */
-async function askUntilDisputed(mesh: TestMesh, terms: Parameters<typeof ask>[1] = {}) {
-  for (;;) {
-    const result = await ask(mesh, terms)
-    if ((await result.closed).disputes.length > 0) return result
-  }
+/** Asks everybody, the liar among them. */
+async function askEveryone(mesh: TestMesh, terms: Parameters<typeof ask>[1] = {}) {
+  const result = await ask(mesh, { replicas: mesh.providers.length, ...terms })
+  assert.ok((await result.closed).disputes.length > 0, 'the liar was asked')
+  return result
 }
 
 async function verifyProof(path: string | undefined, accused: string): Promise<void> {
