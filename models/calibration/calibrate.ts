@@ -187,7 +187,8 @@ async function runExact(
   }
   try {
     const first = await using(exact(), (runtime) => traceAll(runtime, payloads, signal))
-    const judgement = await traceAgain(exact, payloads, first.traces, signal)
+    const second = await using(exact(), (runtime) => traceAll(runtime, payloads, signal))
+    const judgement = judgeTraces(first.traces, second.traces)
     if (!judgement.ok) return { ...nothing, judgement }
     const answers = await using(exact(), (runtime) => runAll(runtime, payloads, signal))
     if (answers.some(({ outputs }, index) => !isSame([outputs], [first.traces[index]!.outputs]))) {
@@ -222,8 +223,9 @@ export async function checkExactLane(
     const payloads = given ?? drawPayloads(signature, guess)
     if (payloads.length === 0) continue
     try {
-      const first = await using(exact(), (runtime) => traceAll(runtime, payloads, signal))
-      return await traceAgain(exact, payloads, first.traces, signal)
+      const trace = () => using(exact(), (runtime) => traceAll(runtime, payloads, signal))
+      const [first, second] = await Promise.all([trace(), trace()])
+      return judgeTraces(first.traces, second.traces)
     } catch (error) {
       signal.throwIfAborted()
       reason = messageOf(error)
@@ -232,16 +234,10 @@ export async function checkExactLane(
   return { ok: false, reason }
 }
 
-async function traceAgain(
-  exact: () => ExactRuntime,
-  payloads: readonly Uint8Array[],
-  first: readonly Trace[],
-  signal: AbortSignal,
-): Promise<LaneJudgement> {
-  const { traces } = await using(exact(), (runtime) => traceAll(runtime, payloads, signal))
+function judgeTraces(first: readonly Trace[], second: readonly Trace[]): LaneJudgement {
   const differs = first.some(
     ({ leaves, outputs }, index) =>
-      !isSame(leaves, traces[index]!.leaves) || !isSame([outputs], [traces[index]!.outputs]),
+      !isSame(leaves, second[index]!.leaves) || !isSame([outputs], [second[index]!.outputs]),
   )
   return differs
     ? {
