@@ -1,7 +1,7 @@
 /**
  * Honest against honest: native answers with one thread and two, alone and in a batch, and of the graph without
- * optimisation, which stands for other machines, compared by the tolerance. Where two would be disputed, both are traced in
- * the exact lane, on engines of their own, and judged: nobody may be condemned.
+ * optimisation, which stands for other machines, compared by the tolerance. Every sample, disputed or
+ * not, is traced by two parties in the exact lane, on engines of their own, and judged: nobody may be condemned.
  */
 import { createWasmEngine } from '../../models/runtime/wasm-engine.ts'
 import { ELEMENT_BYTES, encodeTensors, type Tensor } from '../../models/tensor/index.ts'
@@ -16,10 +16,16 @@ export interface HonestRow {
   readonly comparisons: number
   /** Pairs whose bytes differ at all. */
   readonly differing: number
+  /** Of these, pairs of optimised runs: only threads and batches told them apart. */
+  readonly differingOptimised: number
+  /** Pairs of optimised runs. */
+  readonly comparisonsOptimised: number
   /** Pairs further apart than the tolerance: a dispute about nothing. */
   readonly disputes: number
+  /** Samples that two parties traced and the referee judged: only there could anybody be condemned. */
+  readonly judged: number
   readonly condemned: number
-  /** Exact traces, of disputes and one in so many besides, that were not equal. */
+  /** Pairs of exact traces that were not equal. */
   readonly unequalTraces: number
 }
 
@@ -30,8 +36,6 @@ const BATCH = 4
 export const EXACT_ONLY = 'dynamic-quantised'
 /** Models whose rows share a batch. */
 const BATCHED = ['ocr-detection', 'ocr-recognition', 'ocr-classification', 'dynamic-quantised', 'quantised']
-/** One sample in so many is traced and judged even if no two of its answers are disputed. */
-const JUDGED_EVERY = 50
 
 export async function compareHonest(
   wanted: number,
@@ -61,7 +65,16 @@ async function compareModel(model: TestModel, wanted: number, seed: number): Pro
     openLane(files, await createWasmEngine()),
     openLane(files, await createWasmEngine()),
   ] as const
-  const row = { comparisons: 0, differing: 0, disputes: 0, condemned: 0, unequalTraces: 0 }
+  const row = {
+    comparisons: 0,
+    comparisonsOptimised: 0,
+    differing: 0,
+    differingOptimised: 0,
+    disputes: 0,
+    judged: 0,
+    condemned: 0,
+    unequalTraces: 0,
+  }
   for (let sample = 0; row.comparisons < wanted; sample++) {
     const inputs = model.inputs(seed * 100_003 + sample)
     const answers: Uint8Array[] = []
@@ -73,16 +86,20 @@ async function compareModel(model: TestModel, wanted: number, seed: number): Pro
     answers.push(encodeTensors(await unoptimised.run(inputs)))
     let disputes = 0
     for (const [at, left] of answers.entries()) {
-      for (const right of answers.slice(at + 1)) {
+      for (const [offset, right] of answers.slice(at + 1).entries()) {
+        // The unoptimised run is the last.
+        const isOptimised = at + 1 + offset < answers.length - 1
         row.comparisons++
+        if (isOptimised) row.comparisonsOptimised++
         if (Buffer.compare(left, right) === 0) continue
         row.differing++
+        if (isOptimised) row.differingOptimised++
         if (!compareTensors(left, right, TAU)) disputes++
       }
     }
     row.disputes += disputes
-    if (disputes === 0 && sample % JUDGED_EVERY !== 0) continue
     const { isEqual, condemned } = judgeBoth(lanes, inputs)
+    row.judged++
     row.condemned += condemned
     if (!isEqual) row.unequalTraces++
   }

@@ -68,9 +68,12 @@ async function compareProcessors(): Promise<void> {
         !compareTensors(Buffer.from(native, 'base64'), Buffer.from(other, 'base64'), TAU),
     )
     for (const { name } of disputes) console.log(`${cpu}: the native answers of ${name} would be disputed`)
+    const refused = here.filter(({ root }, at) => root === undefined && there[at]!.root === undefined).length
+    const traced = here.length - refused
     const leaves = there.reduce((sum, one) => sum + one.leaves, 0)
     console.log(
-      `${cpu}: ${here.length - differing.length} of ${here.length} traces have the same root (${leaves} leaves); ` +
+      `${cpu}: ${traced - differing.length} of ${traced} traces have the same root (${leaves} leaves), ` +
+        `${refused} cases are refused on both; ` +
         `native answers: ${same} of ${pairs.length} bitwise the same, ${disputes.length} disputed at tau ${TAU}; ` +
         `${((performance.now() - startedAt) / 1000).toFixed(0)} s`,
     )
