@@ -52,8 +52,8 @@ export const RECHECKED_JOBS_MAX = 4_096
 export const ALIVE_TIMEOUT_MS = 2_000
 /** To verify a proof of this node's own before it is told of. */
 export const PROOF_VERIFY_MS = 30_000
-/** A dispute takes one to three seconds; after this, those that wait for its parties go on beside it. */
-export const DISPUTE_HOLD_MS_MAX = 8_000
+/** A dispute takes one to three seconds, many times that on a busy machine; then those that wait for its parties go on. */
+export const DISPUTE_HOLD_MS_MAX = 20_000
 /**
  * A native answer is held against a provider only where it lies this many tolerances off its own exact run. Text recognition
  * parts by up to 2.6e-4 between the two engines on some lines of the demo's page, five times its tolerance.

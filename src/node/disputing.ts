@@ -80,6 +80,8 @@ export interface Disputing {
   tracesOf(jobId: JobId, run: ExactRun): ReadonlyMap<string, Uint8Array>
   /** What was found, in order. */
   reports(jobId: JobId): readonly DisputeReport[]
+  /** Nothing that is under way for the job's dispute is wanted any more; it rejects with DisputeEnded. */
+  end(jobId: JobId): void
   /** The job has its answer: disputes with the same parties need not wait for it any longer. */
   settled(jobId: JobId): void
   /** Ends every session of a job and forgets it. */
@@ -109,7 +111,14 @@ interface OwnRun extends DecidingRun {
   readonly trace: Trace
 }
 
+/** Why what was under way came to nothing: the machine needs it no more. */
+export class DisputeEnded extends Error {
+  override readonly name = 'DisputeEnded'
+}
+
 interface JobDisputes {
+  /** Aborted when the dispute is ended; a new one for the next. */
+  controller: AbortController
   readonly sides: Map<number, Side>
   readonly reports: DisputeReport[]
   own: OwnRun | undefined
@@ -128,16 +137,29 @@ export function createDisputing(components: DisputingComponents): Disputing {
   function disputesOf(jobId: JobId): JobDisputes {
     let found = jobs.get(jobId)
     if (found === undefined) {
-      found = { sides: new Map(), reports: [], own: undefined, ownReceipt: undefined }
+      found = {
+        controller: new AbortController(),
+        sides: new Map(),
+        reports: [],
+        own: undefined,
+        ownReceipt: undefined,
+      }
       jobs.set(jobId, found)
     }
     return found
   }
 
+  /** The job as a dispute about it sees it: its signal ends with the dispute. */
+  function disputed(job: DisputedJob): DisputedJob {
+    const { controller } = disputesOf(job.signed.id)
+    return { ...job, signal: AbortSignal.any([job.signal, controller.signal]) }
+  }
+
   async function trace(
-    job: DisputedJob,
+    whole: DisputedJob,
     attempt: number,
   ): Promise<EventOf<'traced'> | EventOf<'traceFailed'>> {
+    const job = disputed(whole)
     const jobId = job.signed.id
     const answer = job.answers().get(attempt)
     const failed = (code: EventOf<'traceFailed'>['code'], retryAfterMs = 0): EventOf<'traceFailed'> => ({
@@ -151,6 +173,11 @@ export function createDisputing(components: DisputingComponents): Disputing {
     if (answer === undefined || conflicting === undefined) return failed('cannot-trace')
     const parties = [...job.answers().values()].map(({ provider }) => provider)
     await turns.take(jobId, parties, job.signal)
+    // It takes a second to start, and is needed as soon as both have traced.
+    lanes
+      .referee(job.model)
+      ?.load()
+      .catch((error: unknown) => log.debug('the referee does not load', { model: job.model, error }))
     try {
       const opened = await client.open(
         answer.provider,
@@ -261,7 +288,8 @@ export function createDisputing(components: DisputingComponents): Disputing {
     })
   }
 
-  async function judge(job: DisputedJob, left: number, right: Party): Promise<EventOf<'judged'>> {
+  async function judge(whole: DisputedJob, left: number, right: Party): Promise<EventOf<'judged'>> {
+    const job = disputed(whole)
     const jobId = job.signed.id
     const event = (a: Judgement, b: Judgement): EventOf<'judged'> => ({
       type: 'judged',
@@ -468,7 +496,10 @@ export function createDisputing(components: DisputingComponents): Disputing {
 
   function report(job: DisputedJob, found: Omit<DisputeReport, 'jobId' | 'model'>): void {
     const whole: DisputeReport = { jobId: job.signed.id, model: job.model, ...found }
-    disputesOf(job.signed.id).reports.push(whole)
+    const { reports } = disputesOf(job.signed.id)
+    // Judged against several others, it lost once.
+    if (reports.some(({ loser, kind }) => loser === found.loser && kind === found.kind)) return
+    reports.push(whole)
     log.warn('a provider lost a dispute', { ...whole })
   }
 
@@ -498,6 +529,12 @@ export function createDisputing(components: DisputingComponents): Disputing {
       )
     },
     reports: (jobId) => jobs.get(jobId)?.reports ?? [],
+    end(jobId) {
+      const disputes = disputesOf(jobId)
+      disputes.controller.abort(new DisputeEnded('the dispute is over'))
+      disputes.controller = new AbortController()
+      turns.end(jobId)
+    },
     settled: turns.end,
     close(jobId) {
       turns.end(jobId)

@@ -66,10 +66,10 @@ export async function openProofs(components: ProofsComponents): Promise<Proofs> 
     isExposed: (peer) => store.has(peer),
     exposed: () => store.list().map(({ accused }) => accused),
     async publish({ bytes, verdict: { accused } }) {
-      const isNew = !store.has(accused)
+      // It was verified when it was made: nobody need wait until others are told.
+      if (!store.has(accused)) onExposed(accused)
       const published = await service?.publish(bytes, AbortSignal.timeout(PROOF_VERIFY_MS))
       if (published?.exposure === undefined) return undefined
-      if (isNew) onExposed(accused)
       return store.isHeld(accused) ? join(directory, `${accused}.proof`) : undefined
     },
     stop: async () => service?.stop(),

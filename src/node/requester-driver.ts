@@ -28,7 +28,7 @@ import { now } from './clock.ts'
 import type { NodeParts } from './config.ts'
 import { ATTEMPT_TIMEOUT_PART, OBSERVE_DEFAULT_MS, REPLACEMENTS_MAX } from './constants.ts'
 import { digestSliced } from './digest.ts'
-import type { DisputedJob, Disputing } from './disputing.ts'
+import { type DisputedJob, DisputeEnded, type Disputing } from './disputing.ts'
 import { newJob } from './job.ts'
 import type { Log } from './log.ts'
 import { createMachineLoop } from './machine-loop.ts'
@@ -132,6 +132,9 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       case 'recompute':
         dispute(effect.jobId, (job) => disputing.recompute(job))
         break
+      case 'endDispute':
+        disputing.end(effect.jobId)
+        break
       case 'settle':
         settle(effect)
         break
@@ -162,7 +165,8 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
     if (job === undefined) return
     progress(job, 'disputing')
     act(disputedJob(job)).then(post, (error: unknown) => {
-      if (!job.controller.signal.aborted) log.error('a dispute could not be pursued', { jobId, error })
+      if (job.controller.signal.aborted || error instanceof DisputeEnded) return
+      log.error('a dispute could not be pursued', { jobId, error })
     })
   }
 

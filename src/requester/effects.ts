@@ -24,6 +24,8 @@ export type RequesterEffect =
   | { readonly type: 'trace'; readonly jobId: JobId; readonly attempt: number }
   /** Both have traced (`self`: the own run) and their roots differ. One at a time for a job. Ends with `close`. */
   | { readonly type: 'judge'; readonly jobId: JobId; readonly left: number; readonly right: Party }
+  /** What is under way for the dispute about this job is of no use any more. Another one may follow. */
+  | { readonly type: 'endDispute'; readonly jobId: JobId }
   /** Run the job here, in the exact lane, with a trace. At most once a job; ends with `close`. */
   | { readonly type: 'recompute'; readonly jobId: JobId }
   /**

@@ -145,6 +145,7 @@ class RequesterMachine {
       job.out.set(provider, 'exposed')
       this.#record(job, provider, 'fraud-proof')
       updateCluster(job)
+      this.#calmDown(job)
       this.#advance(job, nowMs)
     }
   }
@@ -167,8 +168,21 @@ class RequesterMachine {
       for (const attempt of attempts) this.#abandon(job, attempt)
       job.out.set(provider, 'distrusted')
       updateCluster(job)
+      this.#calmDown(job)
       this.#advance(job, nowMs)
     }
+  }
+
+  /** With the dissenter gone a dispute that has not got anywhere is none: the job goes on as if it had never been asked. */
+  #calmDown(job: Job): void {
+    const { dispute } = job
+    if (dispute === undefined || job.state.status === 'observing' || job.own.status !== 'none') return
+    const hasTraced = job.attempts.some(
+      (attempt) => dispute.traces.get(attempt.number)?.status === 'traced' && isParty(job, attempt),
+    )
+    if (hasTraced || isComparing(job) || isDisagreed(job)) return
+    job.dispute = undefined
+    this.#effects.push({ type: 'endDispute', jobId: job.spec.id })
   }
 
   get #isAnyoneOut(): boolean {

@@ -289,6 +289,52 @@ test('a search for one more is not content with those that were asked already', 
   )
 })
 
+test('a dispute that has not got anywhere is none once its dissenter was found out elsewhere', () => {
+  const bench = createDispute()
+  bench.begin()
+  const [, liar] = bench.of('dispatch').map(({ provider }) => provider)
+  const from = bench.of('trace').length
+  assert.is(from, 2)
+  bench.tell({ type: 'exposed', provider: liar! })
+  assert.is(bench.of('endDispute').length, 1)
+  // The provider that was asked in its place answers as the honest one did.
+  bench.result(2, 'x')
+  assert.is(bench.settled()?.verdict.label, 'replicated')
+  assert.is(bench.of('trace').length, from)
+})
+
+test('a dispute in which somebody has traced goes on, though its dissenter is gone', () => {
+  const bench = createDispute()
+  bench.begin()
+  const [, liar] = bench.of('dispatch').map(({ provider }) => provider)
+  bench.tell({ type: 'traced', jobId: 'job', attempt: 0, root: 'r', outputDigest: 'x', agrees: true })
+  bench.tell({ type: 'exposed', provider: liar! })
+  assert.is(bench.of('endDispute').length, 0)
+})
+
+test('who was found out without a proof is not asked again by a requester that can run jobs itself', () => {
+  const own = createDispute({ canRecompute: true })
+  own.begin()
+  const [, liar] = own.of('dispatch').map(({ provider }) => provider)
+  own.tell({ type: 'traceFailed', jobId: 'job', attempt: 1, code: 'withheld', retryAfterMs: 0 })
+  own.tell({ type: 'submitted', job: { ...own.job, id: 'later' } })
+  const names = candidates(6)
+  own.tell({ type: 'candidatesFound', jobId: 'later', candidates: names, complete: true })
+  const asked = own.of('dispatch').filter(({ jobId }) => jobId === 'later')
+  assert.is(asked.length, 2)
+  assert.not.ok(asked.some(({ provider }) => provider === liar))
+})
+
+test('an answer near its own exact run, but not near enough, is taken by nobody and held against nobody', () => {
+  const bench = createDispute()
+  bench.begin()
+  const off = { type: 'traced', jobId: 'job', root: 'r', outputDigest: 'e', agrees: false } as const
+  bench.tell({ ...off, attempt: 0, contradicts: false })
+  assert.is(bench.of('recordEvidence').filter(({ evidence }) => evidence === 'contradicted-exact').length, 0)
+  bench.tell({ ...off, attempt: 1 })
+  assert.is(bench.of('recordEvidence').filter(({ evidence }) => evidence === 'contradicted-exact').length, 1)
+})
+
 test('both may have lied: both are out, and two are drawn', () => {
   const bench = createDispute()
   bench.begin()
