@@ -21,6 +21,14 @@ export interface Declared {
   readonly task?: TaskManifest
 }
 
+/** What follows from a model's bytes about its lanes. */
+export interface Lanes {
+  /** Undefined for a model that the exact lane does not execute. */
+  readonly plan: PlanRoot | undefined
+  /** Whether a tolerance tells an honest native answer from a cheap cheat. */
+  readonly isNativeCheckable: boolean
+}
+
 /**
  * The manifest of a model that came without one; without a plan for the native lane alone. Throws `unsupported-model` where
  * it would be none.
@@ -29,7 +37,7 @@ export function deriveManifest(
   model: string,
   files: readonly ManifestFile[],
   signature: Signature,
-  plan: PlanRoot | undefined,
+  { plan, isNativeCheckable }: Lanes,
   declared: Declared,
 ): Manifest {
   const { name, license, tau = defaultTau(signature), independent = false, task } = declared
@@ -40,7 +48,7 @@ export function deriveManifest(
     model,
     files,
     signature,
-    lanes: plan === undefined ? ['native'] : ['native', 'exact'],
+    lanes: plan === undefined ? ['native'] : isNativeCheckable ? ['native', 'exact'] : ['exact'],
     ...(plan === undefined ? {} : { plan }),
     tolerance: { tau },
     batching: { independent },

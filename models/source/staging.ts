@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { addressDirectory, DIRECTORY_BLOCKS_BYTES_MAX } from '../address/index.ts'
 import {
   externalDataExtents,
+  isDynamicallyQuantised,
   MODEL_BYTES_MAX,
   modelSignature,
   type OnnxModel,
@@ -85,7 +86,10 @@ async function stageInto(
           selection.model,
           files,
           signature,
-          await derivePlanRoot(directory, selection.model, model, options),
+          {
+            plan: await derivePlanRoot(directory, selection.model, model, options),
+            isNativeCheckable: !isDynamicallyQuantised(model),
+          },
           declared,
         )
       : verifyManifest(

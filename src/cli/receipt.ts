@@ -9,7 +9,7 @@ import {
   ReceiptError,
   verifyBundle,
 } from '../../protocols/receipt/index.ts'
-import { printable } from '../node/index.ts'
+import { printable, RECHECK_SUFFIX, type Recheck } from '../node/index.ts'
 import { CommandError } from './failure.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -35,9 +35,24 @@ export function addReceiptCommands(program: Command, terminal: Terminal): void {
 async function verify(file: string, options: VerifyOptions, terminal: Terminal): Promise<void> {
   const report = await verifyBundle(await readBounded(file), () => turn())
   const unpacked = options.unpack === undefined ? [] : await unpack(report, options.unpack)
-  if (options.json) return terminal.printJson({ file, valid: true, ...describe(report), unpacked })
+  const recheck = await readMark(file)
+  if (options.json) {
+    return terminal.printJson({
+      file,
+      valid: true,
+      ...describe(report),
+      unpacked,
+      ...(recheck === undefined ? {} : { recheck }),
+    })
+  }
   terminal.print(`${file}: intact`)
   terminal.print(`  ${headline(report)}`)
+  if (recheck !== undefined) {
+    print(terminal, 'In doubt since it was received:', [
+      `${recheck.provider}, on whose word it rested, was proved to have lied elsewhere.`,
+      `It was run again: ${recheck.outcome} (${recheck.reason}).`,
+    ])
+  }
   print(terminal, 'Checked, offline:', report.checks)
   print(terminal, 'It shows:', report.shows)
   print(terminal, 'It does not show:', report.doesNotShow)
@@ -87,6 +102,12 @@ async function unpack({ bundle }: BundleReport, directory: string): Promise<stri
     }
   }
   return written
+}
+
+/** The mark beside a bundle that rested on a key which was exposed later; undefined where there is none. */
+async function readMark(file: string): Promise<Pick<Recheck, 'provider' | 'outcome' | 'reason'> | undefined> {
+  const text = await readFile(`${file}${RECHECK_SUFFIX}`, 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : (JSON.parse(text) as Recheck)
 }
 
 /** A tensor may be called anything; a file may not. */

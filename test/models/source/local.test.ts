@@ -336,4 +336,17 @@ function work(scratch: string): { readonly workDirectory: string } {
   return { workDirectory: join(scratch, '.work') }
 }
 
+test('a dynamically quantised model is checked in the exact lane only', () =>
+  inScratch(async (scratch) => {
+    const quantised = buildModel({
+      inputs: [{ name: 'x', dtype: 'float32', dims: ['batch', 4] }],
+      outputs: [{ name: 'y', dtype: 'uint8', dims: ['batch', 4] }],
+      nodes: [{ operator: 'DynamicQuantizeLinear', inputs: ['x'], outputs: ['y', 'scale', 'zero'] }],
+      initializers: [],
+    })
+    await write(scratch, { 'quantised.onnx': quantised })
+    const { manifest } = await importSource(join(scratch, 'quantised.onnx'), work(scratch))
+    assert.equal(manifest.lanes, ['exact'])
+  }))
+
 test.run()
