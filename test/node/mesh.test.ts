@@ -206,6 +206,8 @@ test('a model that takes more memory than it may is ended, and the requester tol
     modelMemoryBytesMax: 200_000_000,
   })
   await node.provide(greedy.cid)
+  requester.seek(greedy.cid)
+  await untilKnown(requester, greedy.cid, [node.peerId])
   const error = await failureOf({ ...looping(ENDLESS_TURNS, 14_000_000), model: greedy.cid, replicas: 1 })
   assert.match(error.failure.attempts[0]!.failure.message, /bytes of memory where 200000000 are allowed/)
   await node.stop({ drainMs: 0 })
@@ -215,6 +217,8 @@ test('a node that stops answers what runs and hands back what waits', async () =
   const alone = await addModel('alone', buildLoopModel(), { note: 'another address' })
   const leaver = await startNode({ storeDirectory, bootstrap: [providers[0]!] })
   await leaver.provide(alone.cid)
+  requester.seek(alone.cid)
+  await untilKnown(requester, alone.cid, [leaver.peerId])
   // Two megabytes of answer, which take a moment to send.
   const wide = { ...looping(6_000, 500_000), model: alone.cid, replicas: 1 }
   const submit = () =>
