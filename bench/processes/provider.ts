@@ -1,4 +1,5 @@
 import { basename, dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { importPackageModel } from '../../models/source/index.ts'
 import { openModelStore } from '../../models/store/index.ts'
 import { createLog, createNode, prepareHeap, type VerimeshNode } from '../../src/node/index.ts'
@@ -48,6 +49,8 @@ async function provide(request: ProvideRequest): Promise<Provided> {
     log: createLog({ level: 'warn', json: false, write: (line) => console.error(line) }),
   })
   await node.provide(model)
+  // The exact lane is checked behind it, for seconds and on both cores: measuring begins when that is over.
+  while (!isExactLaneReady(node, model)) await sleep(20)
   const [multiaddr] = node.multiaddrs()
   if (multiaddr === undefined) throw new Error('the node listens nowhere')
   return { multiaddr, model }
@@ -75,4 +78,9 @@ async function addModel(
 function countProviders({ model }: ProvidersRequest): number {
   const peers = node?.peers() ?? []
   return peers.filter((peer) => peer.models.some(({ cid }) => cid === model)).length
+}
+
+/** Whether the exact lane of a model is provided, or the model has none. */
+function isExactLaneReady(node: VerimeshNode, cid: string): boolean {
+  return node.status().models.some((model) => model.cid === cid && model.lane === 'exact')
 }
