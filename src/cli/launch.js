@@ -6,7 +6,7 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import module, { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +14,8 @@ import { fileURLToPath } from 'node:url'
 const here = fileURLToPath(import.meta.url)
 
 if (isRecentEnough(process.versions.node)) {
+  // Compiled code is kept between runs: a third of a second of each command.
+  module.enableCompileCache?.()
   await import(commandUrl())
 } else {
   const node = bundledNode()
