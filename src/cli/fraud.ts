@@ -175,7 +175,7 @@ async function verifyWith(
 
 type Runnable = Parameters<typeof createExactRuntime>[0]
 
-/** The model that the person names, else whatever this machine has. Its address is computed, not believed. */
+/** The model that the person names, else whatever this machine has. Its plan is derived, not believed. */
 async function openModel(
   text: string | undefined,
   data: string,
@@ -186,11 +186,12 @@ async function openModel(
     const workDirectory = await mkdtemp(join(tmpdir(), 'verimesh-model-'))
     const discard = () => rm(workDirectory, { recursive: true, force: true })
     try {
-      terminal.progress(`computing the address of ${text} ...`)
-      const { cid, manifest, directory } = await importSource(text, { workDirectory })
+      terminal.progress(`deriving the plan of ${text} ...`)
+      const { manifest, directory } = await importSource(text, { workDirectory })
       terminal.progress('')
       const runnable = { modelPath: join(directory, manifest.model), signature: manifest.signature }
-      return { find: (wanted) => (wanted === cid ? runnable : undefined), discard }
+      // Whatever its address: a proof counts only where the accused itself signed the root of this model's plan.
+      return { find: () => runnable, discard }
     } catch (error) {
       await discard()
       throw error

@@ -55,7 +55,7 @@ export function printOutcome(outcome: DemoOutcome): void {
   for (const line of outcome.text.split('\n')) print(`  ${line}`.trimEnd())
   print()
   if (outcome.liarsReading.length > 0) {
-    print('What the outvoted read instead (- theirs, + accepted):')
+    print('What others read instead (- theirs, + accepted):')
     for (const { line, provider, told, accepted } of outcome.liarsReading
       .slice()
       .sort((a, b) => a.line - b.line)) {
@@ -93,6 +93,11 @@ export function printOutcome(outcome: DemoOutcome): void {
   print()
   print(`Receipts: ${outcome.receipts}`)
   print('Check one: npm run verimesh -- receipt verify FILE')
+  const proof = outcome.disputes.find((dispute) => dispute.proof !== undefined)?.proof
+  if (proof !== undefined) {
+    print('Verify a proof, with the model: npm run verimesh -- models add ocr, then')
+    print(`  npm run verimesh -- fraud verify ${proof}`)
+  }
 }
 
 function printProviders({ providers, jobs }: DemoOutcome, print: (line?: string) => void): void {
