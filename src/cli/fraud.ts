@@ -129,6 +129,8 @@ async function verify(text: string, options: VerifyOptions, terminal: Terminal):
     terminal.print(`${verdict.status}: ${verdict.message}`)
     if (verdict.status === 'undecided' && verdict.code === 'unknown-model')
       terminal.note('name the model with --model, or add it: verimesh models add SOURCE')
+    if (verdict.status === 'undecided' && verdict.code === 'other-plan')
+      terminal.note('the model is another one than the proof is about, or was planned by other rules')
     return
   }
   const { accused, kind, jobId, model, position, operator } = verdict
