@@ -37,7 +37,7 @@ export function askOptions(command: Command, dataDirectory: string): Command {
     .addOption(
       new Option(
         '--policy <name>',
-        'what decides where they disagree: a referee that runs the disputed step again, or a quorum of more than half (default: referee, for a model with an exact lane)',
+        'what decides where they disagree: a referee that runs the disputed step again, or a quorum of more than half (default: referee, for a model that this machine holds)',
       ).choices(['referee', 'quorum']),
     )
     .addOption(
@@ -84,6 +84,12 @@ export function termsOf(options: AskOptions): Omit<SubmitRequest, 'model' | 'inp
     bundleDirectory: join(data, 'receipts'),
     digestsOnly,
   }
+}
+
+/** What a person is told whose disagreements were counted because nobody here can judge them. */
+export function countedNote(options: AskOptions, holdsModel: boolean): string | undefined {
+  if (holdsModel || options.policy !== undefined || options.replicas === 1) return undefined
+  return `votes were counted, since this machine does not hold the model; with it, a referee decides: verimesh models add${dataOption(options.data)}`
 }
 
 /** `$VERIMESH_DATA`, else `verimesh` in the place for a user's data (XDG base directories), else `~/.verimesh`. */

@@ -31,7 +31,8 @@ export interface SubmitRequest {
   readonly inputs: readonly Tensor[]
   /**
    * What is done about a disagreement. `referee` has it decided by re-execution, which one honest provider survives;
-   * `quorum` counts. Default: `referee` for a model with a plan, unless a `quorum` is given or one replica is enough.
+   * `quorum` counts. Default: `referee` for a model with a plan that this node holds, unless a `quorum` is given or one
+   * replica is enough.
    */
   readonly policy?: PolicyName
   /** Default: the native lane, where the model has one. In the exact lane answers agree only when they are equal. */

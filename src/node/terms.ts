@@ -33,7 +33,8 @@ export function verifyTerms(request: SubmitRequest, manifest: Manifest, canRecom
     )
   }
   // One provider alone has nobody to disagree with, and who names a quorum wants votes counted.
-  const counted = request.replicas === 1 || request.quorum !== undefined
+  // Without the model nobody can be judged here: then votes are counted too, unless the person insists.
+  const counted = request.replicas === 1 || request.quorum !== undefined || !canRecompute
   const policy = request.policy ?? (counted || manifest.plan === undefined ? 'quorum' : 'referee')
   if (policy !== 'referee' && policy !== 'quorum') invalid(`the policy is referee or quorum; got ${policy}`)
   const referee = policy === 'referee'
