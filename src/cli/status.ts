@@ -70,7 +70,7 @@ function peerLines(all: readonly PeerStatus[]): string[] {
   // Those who left and were never of use are for `--json`.
   const peers = all.filter(({ connected, models, results }) => connected || models.length > 0 || results > 0)
   if (peers.length === 0) return ['nobody yet']
-  const rows = peers.map(({ peerId, connected, rttMs, models, results, disagreed, addresses }) => [
+  const rows = peers.map(({ peerId, connected, rttMs, models, results, disagreed, exposed, addresses }) => [
     peerId,
     connected ? 'yes' : 'no',
     rttMs === undefined ? '-' : `${rttMs.toFixed(1)} ms`,
@@ -78,7 +78,7 @@ function peerLines(all: readonly PeerStatus[]): string[] {
       .map(({ cid }) => CATALOGUE.find((entry) => entry.cid === cid)?.name ?? `...${cid.slice(-8)}`)
       .join(', ') || '-',
     String(results),
-    String(disagreed),
+    exposed ? `${disagreed}, exposed` : String(disagreed),
     addresses[0] ?? '-',
   ])
   return table(['peer', 'connected', 'round trip', 'provides', 'results', 'disagreed', 'address'], rows)

@@ -344,6 +344,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
         models: models.map(({ cid, queued, serviceMs }) => ({ cid, queued, serviceMs })),
         results,
         disagreed,
+        exposed: proofs.isExposed(peerId),
       })),
     stop: ({ drainMs = DRAIN_DEFAULT_MS } = {}) => {
       if (drainMs === 0) hurry.abort()

@@ -184,4 +184,6 @@ export interface PeerStatus {
   readonly models: readonly { readonly cid: string; readonly queued: number; readonly serviceMs: number }[]
   readonly results: number
   readonly disagreed: number
+  /** Whether a proof against its key was verified here: it is asked no more. */
+  readonly exposed: boolean
 }

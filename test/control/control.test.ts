@@ -110,6 +110,7 @@ test('answers questions about the node', async () => {
     models: [],
     results: 3,
     disagreed: 1,
+    exposed: false,
   }
   const { client } = await serve({ peers: () => [peer] })
   assert.equal(await client.status(), STATUS)
