@@ -68,7 +68,7 @@ export async function calibrate(
       spread,
       proposedTau: proposeTau(spread),
       independent: batchSpread === undefined ? undefined : batchSpread <= tau,
-      lanes: { native: judgeNative(spread, tau), exact: exact.judgement },
+      lanes: { native: judgeNative(spread, tau, exact.judgement.ok), exact: exact.judgement },
       nativeMs: median(again.map(({ serviceMs }) => serviceMs)),
       exactMs: exact.exactMs,
       traceMs: exact.traceMs,
@@ -78,18 +78,18 @@ export async function calibrate(
   }
 }
 
-function judgeNative(spread: number, tau: number): LaneJudgement {
+function judgeNative(spread: number, tau: number, hasExact: boolean): LaneJudgement {
   if (proposeTau(spread) === undefined) {
     return {
       ok: false,
-      reason: `honest answers lie ${format(spread)} apart, as far as a cheap cheat: only the exact lane can check it`,
+      reason: `honest answers lie ${format(spread)} apart on these samples, as far as a cheap cheat: ${hasExact ? 'only the exact lane can check it' : 'nobody can check it'}`,
     }
   }
   return spread <= tau
     ? { ok: true, reason: `answers lie ${format(spread)} apart; the model declares ${format(tau)}` }
     : {
         ok: false,
-        reason: `answers of this machine lie ${format(spread)} apart, the model declares ${format(tau)}: serve the exact lane only`,
+        reason: `answers of this machine lie ${format(spread)} apart, the model declares ${format(tau)}: serve the exact lane only, or measure with samples of your own (--sample)`,
       }
 }
 

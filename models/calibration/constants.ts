@@ -15,3 +15,5 @@ export const DIMENSION_GUESSES: readonly number[] = [64, 32, 128, 16, 8, 4, 2, 1
 export const SAMPLE_BYTES_MAX = 16 * 1024 * 1024
 /** Integer inputs are mostly token ids, lengths and masks: small numbers mean something to every model. */
 export const INTEGER_SAMPLE_MAX = 8
+/** The absolute part of every comparison of answers, as in `src/verification`. */
+export const ABSOLUTE_TOLERANCE = 1e-6

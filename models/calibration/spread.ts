@@ -1,8 +1,9 @@
 import { decodeTensors, isFloat, type Spread, widenSpread } from '../tensor/index.ts'
+import { ABSOLUTE_TOLERANCE } from './constants.ts'
 
 /**
- * How far two canonical payloads of outputs lie apart: the largest |difference| of a float tensor, relative to the
- * largest |element| of that tensor on both sides; 0 where they are equal. Infinity where names, shapes, whole numbers or
+ * How far two canonical payloads of outputs lie apart: the least tau with which |d| <= 1e-6 + tau * max|y| holds for every
+ * float tensor. Infinity where names, shapes, whole numbers or
  * what is not finite differ. Throws TensorError.
  */
 export function spreadOf(left: Uint8Array, right: Uint8Array): number {
@@ -17,8 +18,9 @@ export function spreadOf(left: Uint8Array, right: Uint8Array): number {
     if (Buffer.compare(a.data, b.data) === 0) continue
     const spread: Spread = { magnitude: 0, difference: 0 }
     if (!isFloat(a.dtype) || !widenSpread(spread, a.dtype, a.data, b.data)) return Number.POSITIVE_INFINITY
-    // Two zeros of different sign lie nowhere apart.
-    if (spread.difference > 0) largest = Math.max(largest, spread.difference / spread.magnitude)
+    // What lies within the absolute part is noise around zero, however small the tensor's own scale is.
+    const beyond = spread.difference - ABSOLUTE_TOLERANCE
+    if (beyond > 0) largest = Math.max(largest, beyond / spread.magnitude)
   }
   return largest
 }

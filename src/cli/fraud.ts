@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { CATALOGUE } from '../../models/catalogue/index.ts'
 import { createExactRuntime, type ExactRuntime, exactRuntimeInfo } from '../../models/runtime/index.ts'
 import { importSource } from '../../models/source/index.ts'
 import { openModelStore } from '../../models/store/index.ts'
@@ -19,7 +20,7 @@ import { openJob } from '../../protocols/receipt/index.ts'
 import { proofsDirectory } from '../node/index.ts'
 import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
-import type { CommonOptions } from './options.ts'
+import { type CommonOptions, dataOption } from './options.ts'
 import { table } from './table.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -59,7 +60,7 @@ export function addFraudCommands(program: Command, terminal: Terminal, dataDirec
 }
 
 const HELP = `
-Exit code: 0 valid, 1 invalid, 3 undecided (the model is not at hand, or it could not be found out).
+Exit code: 0 valid, 3 undecided (the model is not at hand, or it could not be found out), 4 invalid; 1 and 2 are errors.
 
 Examples:
   verimesh fraud verify 12D3Koo....proof
@@ -79,7 +80,7 @@ async function list({ data, json }: CommonOptions, terminal: Terminal): Promise<
     model,
   ])
   for (const line of table(['key', 'kind', 'found', 'proof', 'model'], rows)) terminal.print(line)
-  terminal.note('verify one: verimesh fraud verify KEY')
+  terminal.note(`verify one: verimesh fraud verify KEY${dataOption(data)}`)
 }
 
 async function show(text: string, { data, json }: CommonOptions, terminal: Terminal): Promise<void> {
@@ -123,12 +124,13 @@ async function verify(text: string, options: VerifyOptions, terminal: Terminal):
   const startedAtMs = performance.now()
   const verdict = await verifyWith(bytes, options, terminal)
   const elapsedMs = performance.now() - startedAtMs
-  process.exitCode = verdict.status === 'valid' ? 0 : verdict.status === 'invalid' ? 1 : 3
+  process.exitCode = verdict.status === 'valid' ? 0 : verdict.status === 'invalid' ? 4 : 3
   if (options.json) return terminal.printJson({ id: fraudProofId(bytes), ...verdict, elapsedMs })
   if (verdict.status !== 'valid') {
-    terminal.print(`${verdict.status}: ${verdict.message}`)
+    const damaged = verdict.code === 'malformed' ? 'this is no proof, or not all of one: ' : ''
+    terminal.print(`${verdict.status}: ${damaged}${verdict.message}`)
     if (verdict.status === 'undecided' && verdict.code === 'unknown-model')
-      terminal.note('name the model with --model, or add it: verimesh models add SOURCE')
+      terminal.note(`name the model with --model, or add it: verimesh models add ${nameOf(verdict.message)}`)
     if (verdict.status === 'undecided' && verdict.code === 'other-plan')
       terminal.note('the model is another one than the proof is about, or was planned by other rules')
     return
@@ -138,7 +140,9 @@ async function verify(text: string, options: VerifyOptions, terminal: Terminal):
   terminal.print(`  job    ${jobId}`)
   terminal.print(`  model  ${model}`)
   if (position !== undefined)
-    terminal.print(`  step   ${position}${operator === undefined ? '' : ` (${operator})`}`)
+    terminal.print(
+      `  at     ${position} in its trace, from 0${operator === undefined ? '' : ` (${operator})`}`,
+    )
   terminal.note(`verified offline in ${(elapsedMs / 1000).toFixed(2)} s, on nobody's word`)
 }
 
@@ -173,6 +177,11 @@ async function verifyWith(
     await Promise.all(runtimes.map((runtime) => runtime.close()))
     await found.discard()
   }
+}
+
+/** What the catalogue calls the model that a message names, if it knows it. */
+function nameOf(message: string): string {
+  return CATALOGUE.find(({ cid }) => message.includes(cid))?.name ?? 'SOURCE'
 }
 
 type Runnable = Parameters<typeof createExactRuntime>[0]

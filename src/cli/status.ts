@@ -55,15 +55,16 @@ function statusLines(status: NodeStatus): string[] {
     )
   }
   if (models.length === 0) return [...lines, 'provides     nothing: verimesh start --model NAME']
-  const rows = models.map(({ name, state, running, queued, served, refused, serviceMs, cid }) => [
+  const rows = models.map(({ name, lane, state, running, queued, served, refused, serviceMs, cid }) => [
     name,
+    lane,
     state,
     `${running} running, ${queued} waiting`,
     `${served} served, ${refused} refused`,
     served === 0 ? '-' : `${serviceMs.toFixed(1)} ms`,
     cid,
   ])
-  return [...lines, '', ...table(['model', 'state', 'now', 'so far', 'a run takes', 'address'], rows)]
+  return [...lines, '', ...table(['model', 'lane', 'state', 'now', 'so far', 'a run takes', 'address'], rows)]
 }
 
 function peerLines(all: readonly PeerStatus[]): string[] {

@@ -7,7 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { decodeImage, type RgbImage } from '../../models/task/index.ts'
-import { checkExactLanes, createNode, prepareHeap, silentLog, type VerimeshNode } from '../node/index.ts'
+import {
+  checkExactLanes,
+  createNode,
+  prepareHeap,
+  type Recheck,
+  silentLog,
+  type VerimeshNode,
+} from '../node/index.ts'
 import {
   ArgumentsError,
   DEMO_HELP,
@@ -72,6 +79,7 @@ async function demonstrate(args: DemoArguments, stage: Stage): Promise<DemoOutco
   const directory = await mkdtemp(join(tmpdir(), 'verimesh-demo-'))
   const work = join(directory, 'work')
   const processes: ProviderProcess[] = []
+  const rechecks: Recheck[] = []
   let node: VerimeshNode | undefined
   let finished = false
   try {
@@ -85,6 +93,7 @@ async function demonstrate(args: DemoArguments, stage: Stage): Promise<DemoOutco
       dataDirectory: join(directory, 'requester'),
       // It holds the models, and so can settle disputes itself.
       storeDirectory: work,
+      onRecheck: (recheck) => rechecks.push(recheck),
       ephemeral: true,
       listen: [],
       bootstrap: [processes[0]!.multiaddrs[0]!],
@@ -93,6 +102,7 @@ async function demonstrate(args: DemoArguments, stage: Stage): Promise<DemoOutco
     })
     await meshReady(node, args.providers, models, stage)
     const outcome = await readAndCheck(args, {
+      rechecks,
       image,
       node,
       models,
@@ -183,6 +193,7 @@ async function meshReady(
 async function readAndCheck(
   args: DemoArguments,
   given: {
+    rechecks: readonly Recheck[]
     image: RgbImage
     node: VerimeshNode
     models: readonly StoredModel[]
@@ -213,6 +224,7 @@ async function readAndCheck(
     lines: reading.lines,
     liarsReading: reading.dissent,
     jobs: reading.jobs,
+    rechecks: given.rechecks,
     disputes: reading.jobs.flatMap(({ disputes }) => disputes),
     accepted: reading.jobs.filter((job) => job.outputs !== undefined).length,
     wrong,

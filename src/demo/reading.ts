@@ -18,6 +18,8 @@ import type { Stage } from './stage.ts'
 
 /** One job of the page and what became of it. */
 export interface DemoJob {
+  /** Undefined when the job failed. */
+  readonly jobId: string | undefined
   readonly label: string
   readonly model: string
   readonly inputs: readonly Tensor[]
@@ -134,6 +136,7 @@ function runJob(
         const { verdict, answers, disputes, bundleError } = await result.closed
         if (bundleError !== undefined) throw bundleError
         return {
+          jobId: result.jobId,
           label,
           model,
           inputs,
@@ -145,6 +148,7 @@ function runJob(
         }
       },
       (error: unknown) => ({
+        jobId: undefined,
         label,
         model,
         inputs,

@@ -1,6 +1,6 @@
 import type { PageLine } from '../../models/task/index.ts'
 import { disputeLine } from '../cli/index.ts'
-import type { DisputeReport } from '../node/index.ts'
+import type { DisputeReport, Recheck } from '../node/index.ts'
 import { DEMO_REPLICAS } from './arguments.ts'
 import type { Role } from './processes.ts'
 import type { DemoJob, Dissent } from './reading.ts'
@@ -11,6 +11,8 @@ export interface DemoOutcome {
   readonly liarsReading: readonly Dissent[]
   readonly jobs: readonly DemoJob[]
   readonly disputes: readonly DisputeReport[]
+  /** Answers that rested on a key which was exposed later, run again. */
+  readonly rechecks: readonly Recheck[]
   readonly accepted: number
   /** Accepted answers that differ from a local run by more than the model's tolerance. */
   readonly wrong: number
@@ -39,6 +41,11 @@ export function jsonOf(outcome: DemoOutcome): Record<string, unknown> {
     wrong,
     labels: labelCounts(outcome),
     disputes: outcome.disputes.map(disputeJson),
+    rechecks: outcome.rechecks.map(({ jobId, provider, outcome: found }) => ({
+      job: jobId,
+      provider,
+      outcome: found,
+    })),
     characterErrorRate: characterErrorRate ?? null,
     providers,
     receipts,
@@ -73,6 +80,12 @@ export function printOutcome(outcome: DemoOutcome): void {
     }
     print()
   }
+  for (const { jobId, provider, outcome: found } of outcome.rechecks) {
+    print(
+      `${labelById(outcome, jobId)} rested on ${short(provider)}, a liar as it turned out; run again: ${found}`,
+    )
+  }
+  if (outcome.rechecks.length > 0) print()
   printProviders(outcome, print)
   const failed = outcome.jobs.filter(({ failure }) => failure !== undefined)
   for (const { label, failure } of failed) print(`no answer for ${label}: ${failure}`)
@@ -82,6 +95,9 @@ export function printOutcome(outcome: DemoOutcome): void {
   )
   const labels = Object.entries(labelCounts(outcome)).map(([label, count]) => `${count} ${label}`)
   print(`They rest on: ${labels.join(', ')}.`)
+  if (labelCounts(outcome).recomputed !== undefined) {
+    print('(recomputed: by the requester itself, where too few others were left to ask or it was told to.)')
+  }
   if (outcome.wrong > 0) {
     print(
       'Who lies alike is not seen by counting; --recompute 1 has the requester run every answer again itself.',
@@ -121,8 +137,12 @@ function labelCounts({ jobs }: DemoOutcome): Record<string, number> {
   return counts
 }
 
-function labelOf({ jobs }: DemoOutcome, { jobId }: DisputeReport): string {
-  return jobs.find(({ disputes }) => disputes.some((dispute) => dispute.jobId === jobId))?.label ?? jobId
+function labelOf(outcome: DemoOutcome, { jobId }: DisputeReport): string {
+  return labelById(outcome, jobId)
+}
+
+function labelById({ jobs }: DemoOutcome, jobId: string): string {
+  return jobs.find((job) => job.jobId === jobId)?.label ?? jobId
 }
 
 function disputeJson(report: DisputeReport): Record<string, unknown> {

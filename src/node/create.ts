@@ -128,7 +128,12 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     signer,
     log,
     announce: (model, lanes, load) =>
-      mesh.serve(model, { lanes, instructionSet: instructionSets.get(model) ?? '', ...load }),
+      mesh.serve(model, {
+        lanes,
+        // The exact lane may be ready first, and has one of its own.
+        instructionSet: instructionSets.get(model) ?? exactRuntimeInfo().instructionSet,
+        ...load,
+      }),
   })
   /** Which exact lanes may be asked for traces. */
   const traceable = new Map<string, TraceableModel>()

@@ -46,10 +46,10 @@ test('without the model, or with another, it is undecided: exit code 3, and what
   assert.match(other.stderr, /another one/)
 })
 
-test('a proof that is cut short is invalid: exit code 1', async () => {
+test('a proof that is cut short is invalid: exit code 4', async () => {
   const { code, stdout } = await fraud('verify', join(directory, 'cut.proof'), '--model', 'model.onnx')
-  assert.is(code, 1)
-  assert.match(stdout, /^invalid/)
+  assert.is(code, 4)
+  assert.match(stdout, /^invalid: this is no proof/)
 })
 
 test('show says what is claimed and that nothing was verified; list knows of nobody yet', async () => {

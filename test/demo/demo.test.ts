@@ -36,6 +36,7 @@ test('the page is read right although one of five lies, and nothing is left runn
     'lines',
     'providers',
     'receipts',
+    'rechecks',
     'text',
     'wrong',
   ])
