@@ -187,6 +187,19 @@ function heardFirst(job: Job, dispute: Dispute): TracedParty[] {
   return tracedParties(job).filter(({ attempt }) => attempt.number < end)
 }
 
+/** Takes in that a demand waits on this side, which is nobody's slowness, or does so no longer; false when it is not awaited. */
+export function learnTraceTurn(
+  job: Job,
+  { attempt, begun }: Extract<RequesterEvent, { type: 'traceTurn' }>,
+  nowMs: number,
+): boolean {
+  const trace = job.dispute?.traces.get(attempt)
+  if (trace?.status !== 'open' && trace?.status !== 'overdue') return false
+  const overdueAtMs = begun ? nowMs + job.spec.attemptTimeoutMs : Number.POSITIVE_INFINITY
+  job.dispute!.traces.set(attempt, { status: 'open', overdueAtMs, times: trace.times })
+  return true
+}
+
 /** Takes in a trace; undefined when it comes late or was never demanded. */
 export function learnTrace(
   job: Job,

@@ -93,6 +93,16 @@ export type RequesterEvent =
        */
       readonly contradicts?: boolean
     }
+  /**
+   * A demand waits for its turn on this side, or has just got it: from then on the provider's time counts. A driver that
+   * never makes a demand wait need not say so.
+   */
+  | {
+      readonly type: 'traceTurn'
+      readonly jobId: JobId
+      readonly attempt: number
+      readonly begun: boolean
+    }
   | {
       readonly type: 'traceFailed'
       readonly jobId: JobId

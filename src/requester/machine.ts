@@ -37,6 +37,7 @@ import {
   learnJudgement,
   learnTrace,
   learnTraceFailure,
+  learnTraceTurn,
   nextPair,
   openDispute,
 } from './dispute.ts'
@@ -164,13 +165,24 @@ class RequesterMachine {
       if (job === found || !job.spec.canRecompute || job.out.has(provider)) continue
       const attempts = job.attempts.filter((attempt) => attempt.provider === provider)
       job.candidates.delete(provider)
+      // What it has answered stays: it may be the only one that is right, and nothing was proved.
+      if (attempts.some(({ state }) => state.status === 'answered')) {
+        const isOpen = job.state.status !== 'observing' && job.own.status === 'none'
+        if (isOpen && job.spec.referee && isDisagreed(job)) this.#standIn(job, nowMs)
+        continue
+      }
       if (attempts.length === 0) continue
       for (const attempt of attempts) this.#abandon(job, attempt)
       job.out.set(provider, 'distrusted')
-      updateCluster(job)
-      this.#calmDown(job)
       this.#advance(job, nowMs)
     }
+  }
+
+  /** The own run decides at once: the dispute would only show what is known of one of its parties. */
+  #standIn(job: Job, nowMs: number): void {
+    if (job.dispute !== undefined) this.#effects.push({ type: 'endDispute', jobId: job.spec.id })
+    job.dispute = undefined
+    this.#recompute(job, nowMs)
   }
 
   /** With the dissenter gone a dispute that has not got anywhere is none: the job goes on as if it had never been asked. */
@@ -245,6 +257,8 @@ class RequesterMachine {
         updateCluster(job)
         return true
       }
+      case 'traceTurn':
+        return learnTraceTurn(job, event, nowMs)
       case 'traced':
         return this.#find(job, learnTrace(job, event), nowMs)
       case 'traceFailed':
