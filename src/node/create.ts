@@ -105,6 +105,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       }
     },
     onProof: proofs.publish,
+    proofPath: proofs.pathOf,
   })
   const requester = createRequesterDriver({
     machine: createRequester({

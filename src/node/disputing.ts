@@ -42,6 +42,8 @@ import type { DisputeKind, DisputeReport } from './node.ts'
 export interface DisputedJob {
   readonly signed: SignedJob
   readonly model: string
+  /** As the model declares it: a requester that lowers the job's finds no more liars by that. */
+  readonly declaredTau: number
   /** Hex of the root of the model's plan, as its manifest says. */
   readonly planRoot: string
   /** In the machine's time. */
@@ -69,7 +71,12 @@ type EventOf<T extends RequesterEvent['type']> = Extract<RequesterEvent, { type:
 
 export interface Disputing {
   /** Never rejects, but with the signal's reason. */
-  trace(job: DisputedJob, attempt: number): Promise<EventOf<'traced'> | EventOf<'traceFailed'>>
+  trace(
+    job: DisputedJob,
+    attempt: number,
+    /** Told when the demand begins to wait for its turn, and when it has it. */
+    onTurn: (event: EventOf<'traceTurn'>) => void,
+  ): Promise<EventOf<'traced'> | EventOf<'traceFailed'>>
   judge(job: DisputedJob, left: number, right: Party): Promise<EventOf<'judged'>>
   recompute(job: DisputedJob): Promise<EventOf<'recomputed'> | EventOf<'recomputeFailed'>>
   /** Whether this node holds the model, and so can judge and recompute. */
@@ -96,8 +103,10 @@ export interface DisputingComponents {
   readonly log: Log
   /** Whether a peer that was silent still answers pings: then its silence is its own. */
   readonly isAlive: (peer: string, signal: AbortSignal) => Promise<boolean>
-  /** Keeps a proof and tells others, if the job allows it. Resolves with the path of its file. */
-  readonly onProof: (proof: ProvenFraud) => Promise<string | undefined>
+  /** Keeps a proof and tells others, if the job allows it. */
+  readonly onProof: (proof: ProvenFraud) => Promise<void>
+  /** The file in which a proof against a key is kept. */
+  readonly proofPath: (accused: string) => string
 }
 
 interface Side {
@@ -134,7 +143,14 @@ export function createDisputing(components: DisputingComponents): Disputing {
     return () => clearTimeout(timer)
   })
 
+  /** Of a job that was closed nothing is made anew by what comes late. */
   function disputesOf(jobId: JobId): JobDisputes {
+    const found = jobs.get(jobId)
+    if (found === undefined) throw new DisputeEnded('the job is closed')
+    return found
+  }
+
+  function openDisputes(jobId: JobId): JobDisputes {
     let found = jobs.get(jobId)
     if (found === undefined) {
       found = {
@@ -151,13 +167,14 @@ export function createDisputing(components: DisputingComponents): Disputing {
 
   /** The job as a dispute about it sees it: its signal ends with the dispute. */
   function disputed(job: DisputedJob): DisputedJob {
-    const { controller } = disputesOf(job.signed.id)
+    const { controller } = openDisputes(job.signed.id)
     return { ...job, signal: AbortSignal.any([job.signal, controller.signal]) }
   }
 
   async function trace(
     whole: DisputedJob,
     attempt: number,
+    onTurn: (event: EventOf<'traceTurn'>) => void,
   ): Promise<EventOf<'traced'> | EventOf<'traceFailed'>> {
     const job = disputed(whole)
     const jobId = job.signed.id
@@ -172,7 +189,9 @@ export function createDisputing(components: DisputingComponents): Disputing {
     const conflicting = answer && conflictingReceipt(job, answer)
     if (answer === undefined || conflicting === undefined) return failed('cannot-trace')
     const parties = [...job.answers().values()].map(({ provider }) => provider)
+    onTurn({ type: 'traceTurn', jobId, attempt, begun: false })
     await turns.take(jobId, parties, job.signal)
+    onTurn({ type: 'traceTurn', jobId, attempt, begun: true })
     // It takes a second to start, and is needed as soon as both have traced.
     lanes
       .referee(job.model)
@@ -199,6 +218,9 @@ export function createDisputing(components: DisputingComponents): Disputing {
       }
       const { session } = opened
       const { commitment } = session
+      if (job.signal.aborted) session.close()
+      job.signal.throwIfAborted()
+      disputesOf(jobId).sides.get(attempt)?.session.close()
       disputesOf(jobId).sides.set(attempt, {
         provider: answer.provider,
         receipt: answer.receipt,
@@ -206,8 +228,12 @@ export function createDisputing(components: DisputingComponents): Disputing {
         leaves: undefined,
       })
       const agrees = await isNear(job, answer, session, job.signed.tau)
-      const contradicts = !agrees && !(await isNear(job, answer, session, contradictionTau(job.signed.tau)))
+      const contradicts =
+        !agrees &&
+        !(await isNear(job, answer, session, contradictionTau(Math.max(job.signed.tau, job.declaredTau))))
+      job.signal.throwIfAborted()
       if (contradicts) await contradicted(job, attempt, answer)
+      job.signal.throwIfAborted()
       return {
         type: 'traced',
         jobId,
@@ -219,7 +245,7 @@ export function createDisputing(components: DisputingComponents): Disputing {
       }
     } catch (error) {
       job.signal.throwIfAborted()
-      return failed(await failureOf(error, answer.provider, job.signal))
+      return failed(await failureOf(error, answer.provider, job.signal, false))
     }
   }
 
@@ -242,13 +268,15 @@ export function createDisputing(components: DisputingComponents): Disputing {
     return jobs.get(job.signed.id)?.ownReceipt
   }
 
-  async function failureOf(error: unknown, provider: string, signal: AbortSignal) {
+  async function failureOf(error: unknown, provider: string, signal: AbortSignal, hasCommitted = true) {
     if (!(error instanceof DisputeError)) {
       log.error('a trace could not be taken in', { provider, error })
       return 'cannot-trace' as const
     }
     log.info('a provider gave no trace', { provider, code: error.code, error })
     if (error.code === 'not-comparable') return 'not-comparable'
+    // Before its commitment a peer that hangs up may not have got the inputs in time: a slow line is no silence.
+    if (error.code === 'hung-up' && !hasCommitted) return 'unreachable'
     const fault = faultOf(error.code)
     switch (fault) {
       case 'violation':
@@ -268,13 +296,16 @@ export function createDisputing(components: DisputingComponents): Disputing {
   async function contradicted(job: DisputedJob, attempt: number, answer: DisputedAnswer): Promise<void> {
     const { session } = disputesOf(job.signed.id).sides.get(attempt)!
     let proof: string | undefined
+    let proven: ProvenFraud | undefined
     let kind: DisputeKind = 'contradicted-exact'
     if (job.signed.lane === 'exact') {
       const model = await modelOf(job)
       const statements = { job: job.signed.envelope, receipt: answer.receipt, commitment: session.sealed }
-      const proven = model && (await attemptProof(() => proveReceipt(statements, model, job.signal)))
-      if (proven?.guilty) kind = 'wiring'
-      proof = proven?.proof
+      proven = model && (await attemptProof(() => proveReceipt(statements, model, job.signal)))
+      if (proven !== undefined) {
+        kind = 'wiring'
+        proof = components.proofPath(answer.provider)
+      }
     }
     report(job, {
       step: 0,
@@ -286,6 +317,8 @@ export function createDisputing(components: DisputingComponents): Disputing {
       bytes: movedBy(job.signed.id, attempt),
       proof,
     })
+    // Told first: the job may end as soon as the key is exposed.
+    if (proven !== undefined) await components.onProof(proven)
   }
 
   async function judge(whole: DisputedJob, left: number, right: Party): Promise<EventOf<'judged'>> {
@@ -387,21 +420,22 @@ export function createDisputing(components: DisputingComponents): Disputing {
           inputs: job.signed.inputs,
           outputs: side.session.outputs,
         }
-        const { guilty, proof } = await attemptProof(() => {
+        const proven = await attemptProof(() => {
           if (violation.kind === 'shape') return proveShape(accused, violation, model, job.signal)
           if (violation.kind === 'wiring') return proveWiring(accused, violation, model, job.signal)
           if (operands === undefined) throw new FraudError('unproven', 'the operands are missing')
           return proveExecution(accused, { index: violation.index, operands }, model, job.signal)
         })
-        if (!guilty) return OPEN
+        if (proven === undefined) return OPEN
         const position = 'position' in violation ? violation.position : undefined
         report(job, {
           ...told,
           step: 'index' in violation ? Math.min(violation.index + 1, steps) : steps,
           operator: position === undefined ? operator : (stepAt(model.plan, position)?.type ?? operator),
           kind: violation.kind,
-          proof,
+          proof: components.proofPath(side.provider),
         })
+        await components.onProof(proven)
         return { status: 'guilty', kind: violation.kind }
       }
       default:
@@ -409,20 +443,19 @@ export function createDisputing(components: DisputingComponents): Disputing {
     }
   }
 
-  /** What cannot be proved was not found. A proof that is too large to travel is one for this node alone. */
-  async function attemptProof(
-    prove: () => Promise<ProvenFraud>,
-  ): Promise<{ readonly guilty: boolean; readonly proof: string | undefined }> {
+  /** What cannot be proved was not found, not even where the proof would only be too large. */
+  async function attemptProof(prove: () => Promise<ProvenFraud>): Promise<ProvenFraud | undefined> {
     try {
-      return { guilty: true, proof: await components.onProof(await prove()) }
+      return await prove()
     } catch (error) {
       if (!(error instanceof FraudError)) throw error
       log.error('what a referee found makes no proof', { code: error.code, error })
-      return { guilty: error.code === 'too-large', proof: undefined }
+      return undefined
     }
   }
 
   async function recompute(job: DisputedJob): Promise<EventOf<'recomputed'> | EventOf<'recomputeFailed'>> {
+    openDisputes(job.signed.id)
     const jobId = job.signed.id
     const failed = (message: string): EventOf<'recomputeFailed'> => ({
       type: 'recomputeFailed',
@@ -436,6 +469,7 @@ export function createDisputing(components: DisputingComponents): Disputing {
       if (model === undefined) return failed('the plan of the model is not the one that its manifest says')
       const startedAtMs = Math.floor(now())
       const own = await runTraced(runtime, job, model)
+      job.signal.throwIfAborted()
       const disputes = disputesOf(jobId)
       disputes.own = own
       disputes.ownReceipt = sealReceipt(signer, {
@@ -512,7 +546,7 @@ export function createDisputing(components: DisputingComponents): Disputing {
     trace,
     judge,
     recompute,
-    canRecompute: (model) => lanes.referee(model) !== undefined,
+    canRecompute: lanes.holds,
     runOf(jobId, party) {
       const disputes = jobs.get(jobId)
       if (party === SELF) return disputes?.own
@@ -530,13 +564,17 @@ export function createDisputing(components: DisputingComponents): Disputing {
     },
     reports: (jobId) => jobs.get(jobId)?.reports ?? [],
     end(jobId) {
-      const disputes = disputesOf(jobId)
+      const disputes = jobs.get(jobId)
+      if (disputes === undefined) return
       disputes.controller.abort(new DisputeEnded('the dispute is over'))
       disputes.controller = new AbortController()
+      for (const { session } of disputes.sides.values()) session.close()
+      disputes.sides.clear()
       turns.end(jobId)
     },
     settled: turns.end,
     close(jobId) {
+      jobs.get(jobId)?.controller.abort(new DisputeEnded('the job is closed'))
       turns.end(jobId)
       for (const { session } of jobs.get(jobId)?.sides.values() ?? []) session.close()
       jobs.delete(jobId)

@@ -19,6 +19,8 @@ export interface ExactLanes {
   provider(model: StoredModel): ExactRuntime
   /** What judges disputes and proofs about a model of the store; undefined where it is not there or has no plan. */
   referee(cid: string): ExactRuntime | undefined
+  /** Whether there is a referee for that model, without starting any. */
+  holds(cid: string): boolean
   close(): Promise<void>
 }
 
@@ -120,6 +122,7 @@ export function createExactLanes({ store, dataDirectory, create, log }: ExactLan
       }
       return runtime
     },
+    holds: (cid) => store.get(cid)?.manifest.plan !== undefined,
     async close() {
       stopping.abort(new Error('the node stops'))
       await Promise.all([...providers.values(), ...referees.values()].map((runtime) => runtime.close()))

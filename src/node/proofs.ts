@@ -21,8 +21,9 @@ export interface Proofs {
   isExposed(peer: string): boolean
   /** Keys that were exposed, from earlier runs too. */
   exposed(): readonly string[]
-  /** Keeps a proof of this node's own, and tells others if the job allows it. Resolves with the path of its file. */
-  publish(proof: ProvenFraud): Promise<string | undefined>
+  /** Keeps a proof of this node's own, and tells others if the job allows it. */
+  publish(proof: ProvenFraud): Promise<void>
+  pathOf(accused: string): string
   stop(): Promise<void>
 }
 
@@ -68,10 +69,9 @@ export async function openProofs(components: ProofsComponents): Promise<Proofs> 
     async publish({ bytes, verdict: { accused } }) {
       // It was verified when it was made: nobody need wait until others are told.
       if (!store.has(accused)) onExposed(accused)
-      const published = await service?.publish(bytes, AbortSignal.timeout(PROOF_VERIFY_MS))
-      if (published?.exposure === undefined) return undefined
-      return store.isHeld(accused) ? join(directory, `${accused}.proof`) : undefined
+      await service?.publish(bytes, AbortSignal.timeout(PROOF_VERIFY_MS))
     },
+    pathOf: (accused) => join(directory, `${accused}.proof`),
     stop: async () => service?.stop(),
   }
 }

@@ -63,6 +63,8 @@ export const RECHECK_SUFFIX = '.recheck.json'
 
 export function createRechecking({ again, onRecheck, log }: RecheckingComponents): Rechecking {
   const jobs = new Map<string, SettledJob>()
+  /** Keys that were exposed, for answers that close after that; the oldest goes first. */
+  const exposedKeys = new Set<string>()
   const stopping = new AbortController()
   let work: Promise<void> = Promise.resolve()
 
@@ -95,11 +97,19 @@ export function createRechecking({ again, onRecheck, log }: RecheckingComponents
     settled(job) {
       // What this machine ran itself rests on nobody.
       if (job.verdict.label === 'recomputed') return
+      const liar = job.verdict.agreed.find((provider) => exposedKeys.has(provider))
+      if (liar !== undefined) {
+        work = work.then(() => recheck(job, liar))
+        return
+      }
       jobs.set(job.jobId, job)
       const [oldest] = jobs.keys()
       if (jobs.size > RECHECKED_JOBS_MAX && oldest !== undefined) jobs.delete(oldest)
     },
     exposed(provider) {
+      exposedKeys.add(provider)
+      const [first] = exposedKeys
+      if (exposedKeys.size > RECHECKED_JOBS_MAX && first !== undefined) exposedKeys.delete(first)
       for (const job of [...jobs.values()]) {
         if (!job.verdict.agreed.includes(provider)) continue
         jobs.delete(job.jobId)

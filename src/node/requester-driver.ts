@@ -5,11 +5,12 @@
 import { randomInt } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Manifest, verifyOutputs } from '../../models/manifest/index.ts'
+import { exactRuntimeInfo } from '../../models/runtime/index.ts'
 import { decodeTensors, encodeTensors, type Tensor } from '../../models/tensor/index.ts'
 import type { Book } from '../../peers/book/index.ts'
 import type { Signer } from '../../protocols/envelope/index.ts'
 import { type InferenceClient, InferenceError } from '../../protocols/inference/index.ts'
-import { verifyReceipt } from '../../protocols/receipt/index.ts'
+import { isSameRun, NO_STEPS_DIGEST, type Receipt, verifyReceipt } from '../../protocols/receipt/index.ts'
 import type {
   EvidenceKind,
   JobFailure,
@@ -124,7 +125,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         compare(effect.jobId, effect.left, effect.right)
         break
       case 'trace':
-        dispute(effect.jobId, (job) => disputing.trace(job, effect.attempt))
+        dispute(effect.jobId, (job) => disputing.trace(job, effect.attempt, post))
         break
       case 'judge':
         dispute(effect.jobId, (job) => disputing.judge(job, effect.left, effect.right))
@@ -251,13 +252,21 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
           retryAfterMs: reply.retryAfterMs,
         })
       }
-      verifyReceipt(reply.receipt, {
+      const receipt = verifyReceipt(reply.receipt, {
         jobCommitment: signed.commitment,
         provider: attempt.provider,
         outputDigest: reply.outputDigest,
         outputBytes: reply.outputs.byteLength,
         lane: signed.lane,
       })
+      if (signed.lane === 'exact' && !isComparable(receipt)) {
+        const { version } = receipt.runtime
+        throw new AttemptError({
+          code: 'refused',
+          message: `its exact lane is ${version}, which nothing here can be compared with`,
+          retryAfterMs: 0,
+        })
+      }
       const { outputs, outputDigest } = reply
       // A signature over garbage is good too: what is no output of the model never becomes an answer.
       const tensors = decodeTensors(outputs)
@@ -335,19 +344,30 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
   }
 
   /** What a verdict that rests on a run is shown with: the commitments to that run, and this node's own. */
-  function decidedBy({ spec, accepted }: RunningJob, { label }: Verdict) {
+  function decidedBy({ spec, accepted }: RunningJob, { label, discarded = [] }: Verdict) {
     if (accepted === undefined || (label !== 'refereed' && label !== 'recomputed')) {
       return { traces: [], ownRun: undefined }
     }
-    const ownRun = disputing.runOf(spec.id, SELF)?.run
-    const run = ownRun ?? disputing.runOf(spec.id, accepted.party)?.run
-    return { traces: run === undefined ? [] : [...disputing.tracesOf(spec.id, run).values()], ownRun }
+    const own = disputing.runOf(spec.id, SELF)?.run
+    const run = (label === 'recomputed' ? undefined : disputing.runOf(spec.id, accepted.party)?.run) ?? own
+    if (run === undefined) return { traces: [], ownRun: undefined }
+    const untold = new Set(
+      discarded
+        .filter(({ reason }) => reason !== 'contradicted-exact' || spec.lane === 'exact')
+        .map(({ provider }) => provider),
+    )
+    const traces = [...disputing.tracesOf(spec.id, run)].filter(([provider]) => !untold.has(provider))
+    return {
+      traces: traces.map(([, sealed]) => sealed),
+      ownRun: own !== undefined && isSameRun(own, run) ? own : undefined,
+    }
   }
 
   function disputedJob(job: RunningJob): DisputedJob {
     return {
       signed: job.signed,
       model: job.spec.model,
+      declaredTau: job.manifest.tolerance.tau,
       planRoot: job.manifest.plan?.root ?? '',
       deadlineAtMs: job.spec.deadlineAtMs,
       signal: job.controller.signal,
@@ -375,10 +395,11 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
           {
             job: job.signed,
             accepted,
-            receipts: answers.map(({ provider, answer }) => ({
-              envelope: answer!.receipt,
-              agreed: verdict.agreed.includes(provider),
-            })),
+            receipts: answers
+              .map(({ provider, answer }) => ({ ...answer!, agreed: verdict.agreed.includes(provider) }))
+              // Who gave the right answer and was found out otherwise stands on neither side.
+              .filter(({ agreed, outputDigest }) => agreed || !isSame(outputDigest, accepted.outputDigest))
+              .map(({ receipt, agreed }) => ({ envelope: receipt, agreed })),
             ...decided,
             verdict,
             closedAtMs: Math.floor(now()),
@@ -499,6 +520,17 @@ const DISAGREEMENTS: readonly EvidenceKind[] = [
   'withheld',
   'fraud-proof',
 ]
+
+/** Whether a receipt is of the very lane that this node runs: others are never compared, and contradict nobody. */
+function isComparable({ runtime, stepsDigest }: Receipt): boolean {
+  const own = exactRuntimeInfo()
+  const isPlain = !runtime.batched && isSame(stepsDigest, NO_STEPS_DIGEST)
+  return isPlain && runtime.engine === own.engine && runtime.version === own.version
+}
+
+function isSame(left: Uint8Array, right: Uint8Array): boolean {
+  return Buffer.compare(left, right) === 0
+}
 
 /** Unpredictable: whoever could guess which answers are computed again would lie in the others. */
 function drawn(rate: number): boolean {

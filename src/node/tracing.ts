@@ -29,6 +29,10 @@ export function createTracing({
     if (runtime.info.version !== demand.laneId) {
       return refuse('cannot-trace', `this node traces in the lane ${runtime.info.version}`)
     }
+    const { runtime: ran } = demand.receipt.receipt
+    if (ran.lane === 'exact' && ran.version !== runtime.info.version) {
+      return refuse('cannot-trace', `that answer was given in the lane ${ran.version}, which is no more here`)
+    }
     try {
       const plan = await runtime.plan(signal)
       const { leaves, outputs } = await runtime.trace(demand.inputs, signal)

@@ -1,6 +1,6 @@
 /** Disputes over real connections: nodes of this process, with the real engine and referee, and liars of every kind. */
 import { existsSync, readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -124,8 +124,9 @@ test('those who lie alike are believed, unless the requester computes it again',
   assert.is(verdict.label, 'replicated')
   assert.not.equal([...float32Elements(believed.outputs[0]!)], [...truth])
 
-  const checked = await ask(mesh, { recomputeRate: 1 })
+  const checked = await ask(mesh, { recomputeRate: 1, bundleDirectory: receipts })
   const closed = await checked.closed
+  assert.is((await verifyBundle(await readFile(closed.bundle!))).label, 'recomputed')
   assert.is(closed.verdict.label, 'recomputed')
   assert.equal([...float32Elements(checked.outputs[0]!)], [...truth])
   assert.equal(
@@ -237,8 +238,11 @@ function ask({ requester }: TestMesh, terms: Partial<Parameters<VerimeshNode['su
 
 /** Asks everybody, the liar among them. */
 async function askEveryone(mesh: TestMesh, terms: Parameters<typeof ask>[1] = {}) {
-  const result = await ask(mesh, { replicas: mesh.providers.length, ...terms })
-  assert.ok((await result.closed).disputes.length > 0, 'the liar was asked')
+  const bundleDirectory = await scratchDirectory()
+  const result = await ask(mesh, { replicas: mesh.providers.length, bundleDirectory, ...terms })
+  const { disputes, verdict, bundle } = await result.closed
+  assert.ok(disputes.length > 0, 'the liar was asked')
+  assert.is((await verifyBundle(await readFile(bundle!))).label, verdict.label)
   return result
 }
 

@@ -99,6 +99,19 @@ test('what cannot be computed again is told as unchecked, with the reason', asyn
   assert.equal(asked, [])
 })
 
+test('an answer that closes after the key on which it rests was exposed is checked again too', async ({
+  directory,
+}) => {
+  const { rechecking, told } = start()
+  rechecking.exposed(LIAR)
+  rechecking.settled(settled(bundleOf(directory, LIE)))
+  await rechecking.idle()
+  assert.equal(
+    told.map(({ outcome }) => outcome),
+    ['wrong'],
+  )
+})
+
 test('what rests on others, or on this machine, is left alone', async ({ directory }) => {
   const { rechecking, told } = start()
   const bundle = bundleOf(directory, LIE)

@@ -335,6 +335,65 @@ test('an answer near its own exact run, but not near enough, is taken by nobody 
   assert.is(bench.of('recordEvidence').filter(({ evidence }) => evidence === 'contradicted-exact').length, 1)
 })
 
+test('a demand that waits for its turn on this side is nobody slow', () => {
+  const bench = createDispute()
+  bench.begin()
+  bench.join(2)
+  for (const attempt of [0, 1, 2]) bench.tell({ type: 'traceTurn', jobId: 'job', attempt, begun: false })
+  const asked = bench.of('dispatch').length
+  bench.pass(bench.nowMs() + bench.job.attemptTimeoutMs + 1)
+  assert.is(bench.of('dispatch').length, asked, 'nobody was drawn for the two')
+  for (const attempt of [0, 1, 2]) bench.tell({ type: 'traceTurn', jobId: 'job', attempt, begun: true })
+  bench.pass(bench.nowMs() + bench.job.attemptTimeoutMs + 1)
+  assert.ok(bench.of('dispatch').length > asked, 'from its turn on the time counts')
+})
+
+test('dissent of who was found out elsewhere without a proof is not silenced: the own run decides', () => {
+  const bench = createDispute({ canRecompute: true })
+  bench.begin()
+  const [, dissenter] = bench.of('dispatch').map(({ provider }) => provider)
+  // In another job the same provider shows nothing.
+  bench.tell({ type: 'submitted', job: { ...bench.job, id: 'other' } })
+  const both = candidates(6)
+    .filter(({ provider }) => ['p0', 'p1', dissenter].includes(provider))
+    .slice(0, 2)
+  bench.tell({
+    type: 'candidatesFound',
+    jobId: 'other',
+    candidates: [
+      ...both.filter(({ provider }) => provider !== dissenter).slice(0, 1),
+      ...candidates(6).filter(({ provider }) => provider === dissenter),
+    ],
+    complete: true,
+  })
+  for (const { attempt, provider } of bench.of('dispatch').filter(({ jobId }) => jobId === 'other')) {
+    bench.tell({
+      type: 'resultReceived',
+      jobId: 'other',
+      attempt,
+      outputDigest: provider === dissenter ? 'a' : 'b',
+    })
+  }
+  bench.tell({ type: 'compared', jobId: 'other', left: 0, right: 1, agrees: false })
+  const demand = bench
+    .of('trace')
+    .filter(({ jobId }) => jobId === 'other')
+    .find(({ attempt }) =>
+      bench
+        .of('dispatch')
+        .some((sent) => sent.jobId === 'other' && sent.attempt === attempt && sent.provider === dissenter),
+    )
+  bench.tell({
+    type: 'traceFailed',
+    jobId: 'other',
+    attempt: demand!.attempt,
+    code: 'withheld',
+    retryAfterMs: 0,
+  })
+  assert.is(bench.of('recompute').filter(({ jobId }) => jobId === 'job').length, 1)
+  assert.is(bench.of('settle').filter(({ jobId }) => jobId === 'job').length, 0)
+})
+
 test('both may have lied: both are out, and two are drawn', () => {
   const bench = createDispute()
   bench.begin()
