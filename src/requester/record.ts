@@ -19,7 +19,7 @@ export function verdictOn(job: Job, acceptance: Acceptance): Verdict {
 }
 
 function verdictAlone(job: Job, acceptance: Acceptance): Verdict {
-  const { label } = acceptance
+  const { label, party } = acceptance
   const asked = askedProviders(job).size
   if (label === 'refereed' || label === 'recomputed') {
     const answersThat = (stand: boolean) =>
@@ -34,7 +34,8 @@ function verdictAlone(job: Job, acceptance: Acceptance): Verdict {
     answers: everyAnswerOf(job).filter(({ provider, digest }) => {
       const known = agreement(job, digest, accepted)
       // Who was discarded supports nobody, but what it answered is still something else.
-      return digest === accepted || known === false || (known === true && counts(job, provider))
+      const isAccepted = party !== SELF && provider === job.attempts[party]!.provider
+      return isAccepted || known === false || (known === true && counts(job, provider))
     }),
     agrees: (left, right) => agreement(job, left, right) === true,
     accepted,

@@ -394,6 +394,20 @@ test('dissent of who was found out elsewhere without a proof is not silenced: th
   assert.is(bench.of('settle').filter(({ jobId }) => jobId === 'job').length, 0)
 })
 
+test('a key that was exposed before the answer was settled is not counted in it, whatever it answered', () => {
+  const bench = createDispute()
+  bench.begin()
+  bench.join(2)
+  const [, liar, exposed] = bench.of('dispatch').map(({ provider }) => provider)
+  bench.tell({ type: 'exposed', provider: exposed! })
+  bench.tell({ type: 'exposed', provider: liar! })
+  const open = bench.of('dispatch').filter(({ attempt }) => attempt > 2)
+  for (const { attempt } of open) bench.result(attempt, 'x')
+  const agreed = bench.settled()?.verdict.agreed ?? []
+  assert.is(agreed.length, 2)
+  assert.not.ok(agreed.includes(exposed!))
+})
+
 test('both may have lied: both are out, and two are drawn', () => {
   const bench = createDispute()
   bench.begin()
