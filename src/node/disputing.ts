@@ -29,7 +29,8 @@ import { type ExactRun, NO_STEPS_DIGEST, sealReceipt } from '../../protocols/rec
 import type { JobId, Judgement, Party, RequesterEvent } from '../requester/index.ts'
 import { compareTensorsGradually, SELF } from '../verification/index.ts'
 import { now } from './clock.ts'
-import { CONTRADICTION_FACTOR, CONTRADICTION_TAU_MAX, DISPUTE_HOLD_MS_MAX } from './constants.ts'
+import { DISPUTE_HOLD_MS_MAX } from './constants.ts'
+import { contradictionTau } from './contradiction.ts'
 import { digestSliced } from './digest.ts'
 import { createDisputeTurns } from './dispute-turns.ts'
 import type { ExactLanes } from './exact-lanes.ts'
@@ -584,10 +585,6 @@ export function createDisputing(components: DisputingComponents): Disputing {
 
 const OPEN: Judgement = { status: 'undecided' }
 const WITHHELD: Judgement = { status: 'withheld' }
-
-function contradictionTau(tau: number): number {
-  return Math.min(CONTRADICTION_TAU_MAX, tau * CONTRADICTION_FACTOR)
-}
 
 function same(left: Uint8Array, right: Uint8Array): boolean {
   return Buffer.compare(left, right) === 0

@@ -8,6 +8,7 @@ import { replaceFile } from '../../peers/files/index.ts'
 import { decodeBundle } from '../../protocols/receipt/index.ts'
 import { compareTensorsGradually, type Verdict } from '../verification/index.ts'
 import { RECHECKED_JOBS_MAX } from './constants.ts'
+import { contradictionTau } from './contradiction.ts'
 import type { Log } from './log.ts'
 
 /** What came of an answer that rested on a key that was exposed later. */
@@ -84,9 +85,12 @@ export function createRechecking({ again, onRecheck, log }: RecheckingComponents
       const { inputs, outputs } = decodeBundle(await readFile(job.bundle))
       if (inputs === undefined || outputs === undefined) return unchecked('its bundle holds only digests')
       const { outputs: fresh, by } = await again(job.model, inputs, stopping.signal)
-      const agrees = await compareTensorsGradually(outputs, fresh, job.tau, () => turn())
-      return agrees
-        ? { outcome: 'confirmed', reason: `${by} got the same within the tolerance` }
+      const isWithin = (tau: number) => compareTensorsGradually(outputs, fresh, tau, () => turn())
+      if (await isWithin(job.tau)) {
+        return { outcome: 'confirmed', reason: `${by} got the same within the tolerance` }
+      }
+      return (await isWithin(contradictionTau(job.tau)))
+        ? unchecked(`${by} got an answer near it, but not within the tolerance`)
         : { outcome: 'wrong', reason: `${by} got another answer: ask again` }
     } catch (error) {
       return unchecked(error instanceof Error ? error.message : String(error))

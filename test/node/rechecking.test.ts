@@ -83,6 +83,17 @@ test('an answer that was right all the same is confirmed', async ({ directory })
   assert.is(told[0]?.outcome, 'confirmed')
 })
 
+test('an answer a little beyond the tolerance of the exact run is not called wrong', async ({
+  directory,
+}) => {
+  const near = encodeTensors([float32Tensor('y', [1], new Float32Array([2.0004]))])
+  const { rechecking, told } = start()
+  rechecking.settled(settled(bundleOf(directory, near)))
+  rechecking.exposed(LIAR)
+  await rechecking.idle()
+  assert.is(told[0]?.outcome, 'unchecked')
+})
+
 test('what cannot be computed again is told as unchecked, with the reason', async ({ directory }) => {
   const { rechecking, told, asked } = start()
   rechecking.settled(settled(undefined))
