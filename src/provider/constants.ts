@@ -52,7 +52,7 @@ export const PROVIDER_LIMITS: ProviderLimits = {
   // Ending an execution ends its process, and loading a model again costs about this: a requester that hangs up
   // must not be able to make us reload for each request.
   abortGraceMs: 1000,
-  // Delivery of one gossip message costs 2-3 ms of CPU at every receiver (FACTS).
+  // Delivery of one gossip message costs 2-3 ms of CPU at every receiver.
   announceIntervalMs: 500,
   // Less than one round trip over the internet does not change who should be asked.
   announceChangeMs: 50,

@@ -29,7 +29,7 @@ export const REQUESTER_LIMITS: RequesterLimits = {
   candidatesMax: 64,
   // 16 providers, each of which may say busy a few times.
   dispatchesMax: 64,
-  // A mesh of five forms in about 3 s (FACTS: DHT and gossip on loopback).
+  // A mesh of five forms in about 3 s (DHT and gossip on loopback).
   patienceMs: 3000,
   findBackoffMs: 100,
   findBackoffMsMax: 1000,
