@@ -19,10 +19,7 @@ import {
   type Accused,
   FraudError,
   type ProvenFraud,
-  proveExecution,
   proveReceipt,
-  proveShape,
-  proveWiring,
   type VerifiableModel,
 } from '../../protocols/fraud/index.ts'
 import { type ExactRun, NO_STEPS_DIGEST, sealReceipt } from '../../protocols/receipt/index.ts'
@@ -38,6 +35,7 @@ import type { SignedJob } from './job.ts'
 import { inputDigests, judgeTraces, type SideFinding, type TracedSide } from './judging.ts'
 import type { Log } from './log.ts'
 import type { DisputeKind, DisputeReport } from './node.ts'
+import { proveGuilt } from './proving.ts'
 
 /** A job as the requester driver has it. */
 export interface DisputedJob {
@@ -228,10 +226,10 @@ export function createDisputing(components: DisputingComponents): Disputing {
         session,
         leaves: undefined,
       })
-      const agrees = await isNear(job, answer, session, job.signed.tau)
-      const contradicts =
-        !agrees &&
-        !(await isNear(job, answer, session, contradictionTau(Math.max(job.signed.tau, job.declaredTau))))
+      const exact = { outputs: session.outputs, run: commitment }
+      const agrees = await isNear(job, answer, exact, job.signed.tau)
+      const widerTau = contradictionTau(Math.max(job.signed.tau, job.declaredTau))
+      const contradicts = !agrees && !(await isNear(job, answer, exact, widerTau))
       job.signal.throwIfAborted()
       if (contradicts) await contradicted(job, attempt, answer)
       job.signal.throwIfAborted()
@@ -254,10 +252,10 @@ export function createDisputing(components: DisputingComponents): Disputing {
   function isNear(
     { signed }: DisputedJob,
     answer: DisputedAnswer,
-    { outputs, commitment }: DisputeSession,
+    { outputs, run }: DecidingRun,
     tau: number,
   ): boolean | Promise<boolean> {
-    if (signed.lane === 'exact') return same(answer.outputDigest, commitment.outputDigest)
+    if (signed.lane === 'exact') return same(answer.outputDigest, run.outputDigest)
     return compareTensorsGradually(answer.outputs, outputs, tau, () => turn())
   }
 
@@ -295,7 +293,8 @@ export function createDisputing(components: DisputingComponents): Disputing {
 
   /** A native answer against its own exact run is for this node alone; an exact one is a proof. */
   async function contradicted(job: DisputedJob, attempt: number, answer: DisputedAnswer): Promise<void> {
-    const { session } = disputesOf(job.signed.id).sides.get(attempt)!
+    const session = disputesOf(job.signed.id).sides.get(attempt)?.session
+    if (session === undefined) throw new DisputeEnded('the dispute is over')
     let proof: string | undefined
     let proven: ProvenFraud | undefined
     let kind: DisputeKind = 'contradicted-exact'
@@ -399,7 +398,8 @@ export function createDisputing(components: DisputingComponents): Disputing {
     { settlement, operands, operator }: SideFinding,
     { model, bytes, refereeMs }: { model: VerifiableModel; bytes: number; refereeMs: number },
   ): Promise<Judgement> {
-    const side = disputesOf(job.signed.id).sides.get(attempt)!
+    const side = disputesOf(job.signed.id).sides.get(attempt)
+    if (side === undefined) throw new DisputeEnded('the dispute is over')
     const steps = side.session.commitment.leafCount
     const told = { steps, operator, loser: side.provider, refereeMs, bytes }
     switch (settlement.status) {
@@ -421,12 +421,7 @@ export function createDisputing(components: DisputingComponents): Disputing {
           inputs: job.signed.inputs,
           outputs: side.session.outputs,
         }
-        const proven = await attemptProof(() => {
-          if (violation.kind === 'shape') return proveShape(accused, violation, model, job.signal)
-          if (violation.kind === 'wiring') return proveWiring(accused, violation, model, job.signal)
-          if (operands === undefined) throw new FraudError('unproven', 'the operands are missing')
-          return proveExecution(accused, { index: violation.index, operands }, model, job.signal)
-        })
+        const proven = await attemptProof(() => proveGuilt(accused, violation, operands, model, job.signal))
         if (proven === undefined) return OPEN
         const position = 'position' in violation ? violation.position : undefined
         report(job, {
@@ -484,7 +479,7 @@ export function createDisputing(components: DisputingComponents): Disputing {
       })
       const agreeing: number[] = []
       for (const [attempt, answer] of job.answers()) {
-        if (await agrees(job, answer, own)) agreeing.push(attempt)
+        if (await isNear(job, answer, own, job.signed.tau)) agreeing.push(attempt)
       }
       return {
         type: 'recomputed',
@@ -513,11 +508,6 @@ export function createDisputing(components: DisputingComponents): Disputing {
         outputBytes: traced.outputs.byteLength,
       },
     }
-  }
-
-  function agrees({ signed }: DisputedJob, answer: DisputedAnswer, own: OwnRun): boolean | Promise<boolean> {
-    if (signed.lane === 'exact') return same(answer.outputDigest, own.run.outputDigest)
-    return compareTensorsGradually(answer.outputs, own.outputs, signed.tau, () => turn())
   }
 
   /** The model as a verifier of proofs has it; undefined where this node does not hold it, or not as its manifest says. */
