@@ -20,6 +20,12 @@ export interface RequesterLimits {
   readonly exposedMax: number
   /** How long somebody who was found out without a proof is not drawn where the own run can stand in. */
   readonly distrustMs: number
+  /** How many providers are worked with where a rule of replication decides, unless the load asks for more. */
+  readonly poolSize: number
+  /** Share of draws, from 0 to 1, that goes to providers outside that circle. */
+  readonly newcomerShare: number
+  /** Largest share of all executions that one provider gets, where there are others. */
+  readonly shareMax: number
 }
 
 export const REQUESTER_LIMITS: RequesterLimits = {
@@ -43,4 +49,9 @@ export const REQUESTER_LIMITS: RequesterLimits = {
   exposedMax: 16_384,
   // Long enough for a page or a batch of them, short enough to be forgotten where two engines honestly part.
   distrustMs: 10 * 60_000,
+  // The fewest among whom a share of three per cent each, with room for chance, carries everything.
+  poolSize: 40,
+  // Each such draw costs a second execution; a key in fifty draws is enough to fill places that become free.
+  newcomerShare: 0.02,
+  shareMax: 0.028,
 }

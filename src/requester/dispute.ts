@@ -8,6 +8,7 @@
  *
  * Not here: which answer is accepted in the end (`decision.ts`).
  */
+import type { EvidenceKind } from '../../peers/reputation/index.ts'
 import {
   type DiscardReason,
   type DisputeRecord,
@@ -15,7 +16,6 @@ import {
   type GuiltKind,
   SELF,
 } from '../verification/index.ts'
-import type { EvidenceKind } from './effects.ts'
 import type { Judgement, Party, ProviderId, RequesterEvent } from './events.ts'
 import { type Attempt, agreement, digestOf, type Job } from './job.ts'
 
@@ -40,6 +40,8 @@ export type TraceState =
       readonly outputDigest: string
       /** Its answer stands with its own exact run. */
       readonly agrees: boolean
+      /** It does not, but is so near that honest machines give it too. */
+      readonly near: boolean
     }
   /** No loss; `againAtMs` is finite where it said busy. */
   | ({ readonly status: 'failed'; readonly againAtMs: number } & Demanded)
@@ -209,8 +211,9 @@ export function learnTrace(
   if (attempt === undefined || awaitedTrace(job, attempt) === undefined) return
   const { root, outputDigest } = event
   const agrees = job.spec.lane === 'exact' ? digestOf(attempt) === outputDigest : event.agrees
-  job.dispute!.traces.set(attempt.number, { status: 'traced', root, outputDigest, agrees })
   const contradicts = job.spec.lane === 'exact' || event.contradicts !== false
+  const near = !agrees && !contradicts
+  job.dispute!.traces.set(attempt.number, { status: 'traced', root, outputDigest, agrees, near })
   return agrees || !contradicts ? [] : discard(job, attempt.provider, 'contradicted-exact')
 }
 

@@ -1,3 +1,4 @@
+import type { EvidenceKind } from '../../peers/reputation/index.ts'
 import type { Verdict } from '../verification/index.ts'
 import type { AttemptFailure, JobId, Party, ProviderId } from './events.ts'
 
@@ -38,6 +39,8 @@ export type RequesterEffect =
       readonly accepted: Party
       readonly exact: boolean
       readonly verdict: Verdict
+      /** The probability that the answer is wrong, as the job's rule of replication reckons it; left out without one. */
+      readonly wrong?: number
     }
   | { readonly type: 'fail'; readonly jobId: JobId; readonly failure: JobFailure }
   /** After settle or fail, when nothing more will come: the complete record. The machine forgets the job. */
@@ -47,28 +50,17 @@ export type RequesterEffect =
       readonly jobId: JobId
       readonly provider: ProviderId
       readonly evidence: EvidenceKind
+      /** From 0 to 1, see `Evidence`. */
+      readonly strength: number
     }
-
-export type EvidenceKind =
-  | 'agreed'
-  | 'disagreed'
-  | 'timed-out'
-  | 'failed'
-  | 'violated-protocol'
-  /** Its native answer lies outside the tolerance of its own exact run. Weighted, never final: hardware differs. */
-  | 'contradicted-exact'
-  /** Its own leaf was judged and found false. */
-  | 'lost-dispute'
-  /** It was silent about its own answer while it could have spoken. */
-  | 'withheld'
-  /** A fraud proof against its key was verified while it worked on the job. Final. */
-  | 'fraud-proof'
 
 export type JobFailureCode =
   | 'not-enough-providers'
   | 'no-quorum'
   /** Answers differ, and nobody is left by whom it could be told which is right. */
   | 'undecided-dispute'
+  /** Those who can be asked are not known well enough for the risk that was accepted. */
+  | 'too-doubtful'
   | 'deadline'
   | 'invalid-job'
   | 'cancelled'

@@ -1,4 +1,4 @@
-import type { Candidate } from '../routing/index.ts'
+import type { Candidate, Replication } from '../routing/index.ts'
 import type { GuiltKind, SELF } from '../verification/index.ts'
 
 /** Hex of the job commitment. */
@@ -38,6 +38,12 @@ export interface JobSpec {
    * provider. Only with `referee`.
    */
   readonly canRecompute: boolean
+  /**
+   * Decides how many are asked, by what is known of them, in place of `replicas` and `quorum`, which are then only what is
+   * asked at least. With `referee` a disagreement is decided by the own run, where there can be one, else by a dispute;
+   * without, by the credibility of those who give each answer.
+   */
+  readonly replication?: Replication
 }
 
 export type RequesterEvent =

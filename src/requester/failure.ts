@@ -1,6 +1,8 @@
+import type { EvidenceKind } from '../../peers/reputation/index.ts'
 import { ANSWERS_MAX } from '../verification/index.ts'
 import { tracedParties } from './dispute.ts'
-import type { EvidenceKind, JobFailure, JobFailureCode } from './effects.ts'
+import { doubtOf } from './doubt.ts'
+import type { JobFailure, JobFailureCode } from './effects.ts'
 import type { AttemptFailure, AttemptFailureCode, JobSpec } from './events.ts'
 import { answersOf, askedProviders, countAttempts, countInvalidClaims, countUsable, type Job } from './job.ts'
 
@@ -47,6 +49,7 @@ export function refuseJob(spec: JobSpec, code: JobFailureCode, message: string):
 export function exhaustionCode(job: Job, askedEnough: boolean): JobFailureCode {
   const answered = countAttempts(job, 'answered')
   if (answered === 0 && countInvalidClaims(job) > 0) return 'invalid-job'
+  if (job.spec.replication !== undefined && answered > 0) return 'too-doubtful'
   return askedEnough || answered >= job.spec.quorum ? 'no-quorum' : 'not-enough-providers'
 }
 
@@ -91,6 +94,13 @@ function message(job: Job, code: JobFailureCode, found: number): string {
         `${job.own.status === 'failed' ? `; the own run failed: ${job.own.message}` : ''}. ` +
         'The answers are not to be trusted: try again when more volunteers serve the model in the exact lane, or add ' +
         'the model to this node (`verimesh models add`), so that it can run the job itself.'
+      )
+    case 'too-doubtful':
+      return (
+        `${answered} of ${asked} providers that were asked answered, but too little is known of them: the answer that ` +
+        `${agreed} of them give is wrong with a probability of up to ${(doubtOf(job) ?? 1).toPrecision(2)}, which is more than was accepted. ` +
+        'Accept a higher --risk until more is known of the providers, ask when more of them serve the model, or add the ' +
+        'model to this node (`verimesh models add`), so that it can check answers itself.'
       )
     case 'deadline':
       return (

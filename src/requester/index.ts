@@ -1,5 +1,6 @@
+export type { EvidenceKind } from '../../peers/reputation/index.ts'
 export { REQUESTER_LIMITS, type RequesterLimits } from './constants.ts'
-export type { EvidenceKind, JobFailure, JobFailureCode, RequesterEffect } from './effects.ts'
+export type { JobFailure, JobFailureCode, RequesterEffect } from './effects.ts'
 export type {
   AttemptFailure,
   AttemptFailureCode,

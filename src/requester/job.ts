@@ -1,4 +1,5 @@
 /** What the requester knows of one job, and questions about it that change nothing. */
+import type { TrackRecord } from '../../peers/reputation/index.ts'
 import type { Candidate } from '../routing/index.ts'
 import {
   type Answer,
@@ -12,6 +13,8 @@ import type { AttemptFailure, JobSpec, Party, ProviderId } from './events.ts'
 
 export interface Job {
   readonly spec: JobSpec
+  /** In [0, 1): what the rule of replication leaves to chance, drawn after the job was fixed. */
+  readonly draw: number
   state: JobState
   readonly candidates: Map<ProviderId, Candidate>
   /** Its index is its number. */
@@ -72,6 +75,8 @@ export interface Attempt {
   /** What was announced, until an answer shows where it came from. */
   group: string
   state: AttemptState
+  /** What was known of it when it was asked. */
+  readonly record: TrackRecord
 }
 
 export type AttemptState =
@@ -92,9 +97,10 @@ export interface Search {
   exhaustedSinceMs: number | undefined
 }
 
-export function createJob(spec: JobSpec, nowMs: number, findBackoffMs: number): Job {
+export function createJob(spec: JobSpec, draw: number, nowMs: number, findBackoffMs: number): Job {
   return {
     spec,
+    draw,
     state: { status: 'finding' },
     candidates: new Map(),
     attempts: [],

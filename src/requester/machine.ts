@@ -15,7 +15,21 @@
  * Not here: verifying receipts and outputs (before an event is made), scores (evidence goes out), retries of the
  * transport.
  */
-import { type Candidate, createExclusion, type Exclusion, type Random } from '../routing/index.ts'
+import {
+  createPosterior,
+  type EvidenceKind,
+  NEWCOMER,
+  REPUTATION_PARAMS,
+  type ReputationParams,
+} from '../../peers/reputation/index.ts'
+import {
+  type Candidate,
+  createExclusion,
+  createRank,
+  createShares,
+  type Exclusion,
+  type Random,
+} from '../routing/index.ts'
 import { REQUESTER_LIMITS, type RequesterLimits } from './constants.ts'
 import {
   acceptanceOf,
@@ -41,7 +55,8 @@ import {
   nextPair,
   openDispute,
 } from './dispute.ts'
-import type { EvidenceKind, JobFailure, RequesterEffect } from './effects.ts'
+import { doubtAcceptance, doubtOf } from './doubt.ts'
+import type { JobFailure, RequesterEffect } from './effects.ts'
 import type { AttemptFailure, JobSpec, ProviderId, RequesterEvent } from './events.ts'
 import { describeFailure, evidenceOf, exhaustionCode, faultOf, refuseJob } from './failure.ts'
 import {
@@ -65,7 +80,7 @@ import {
 import { beginOwnRun, failOwnRun, learnOwnRun } from './own-run.ts'
 import { evidenceFrom, verdictOn } from './record.ts'
 import { addCandidates, beginAsking, endSearch, isHopeful, lowerTarget } from './search.ts'
-import { chooseProviders, countMissing } from './selection.ts'
+import { chooseProviders, countMissing, type Trusting } from './selection.ts'
 
 export interface Requester {
   /** Synchronous; `nowMs` never goes back. Events for unknown jobs, attempts or timers are ignored: they come late. */
@@ -77,6 +92,8 @@ export interface Requester {
 export interface RequesterInit {
   readonly random: Random
   readonly limits?: Partial<RequesterLimits>
+  /** What is assumed of providers; default `REPUTATION_PARAMS`. */
+  readonly reputation?: ReputationParams
 }
 
 export function createRequester(init: RequesterInit): Requester {
@@ -98,12 +115,24 @@ class RequesterMachine {
   readonly #exposed: Exclusion
   /** Those who were found out without a proof, until when they are drawn only for jobs that nobody else can decide. */
   readonly #distrusted = new Map<ProviderId, number>()
+  /** Those whose answer the own run of some open job contradicts, by how many jobs: nothing was found out yet. */
+  readonly #suspected = new Map<ProviderId, number>()
+  readonly #trust: Trusting
   #effects: RequesterEffect[] = []
 
-  constructor({ random, limits }: RequesterInit) {
+  constructor({ random, limits, reputation = REPUTATION_PARAMS }: RequesterInit) {
     this.#random = random
     this.#limits = { ...REQUESTER_LIMITS, ...limits }
     this.#exposed = createExclusion(this.#limits.exposedMax)
+    const { poolSize, newcomerShare, shareMax } = this.#limits
+    this.#trust = {
+      posterior: createPosterior(reputation),
+      shunnedAt: reputation.shunnedAt,
+      shares: createShares(shareMax, SHARE_SLACK),
+      rank: createRank(Math.floor(random.next() * 2 ** 32)),
+      poolSize,
+      newcomerShare,
+    }
   }
 
   handle(event: RequesterEvent, nowMs: number): RequesterEffect[] {
@@ -126,7 +155,8 @@ class RequesterMachine {
       const message = `${this.jobs.size} jobs are in flight on this node, as many as it takes; wait for some to end.`
       return this.#reject(refuseJob(spec, 'overloaded', message), spec.id)
     }
-    const job = createJob(spec, nowMs, this.#limits.findBackoffMs)
+    const draw = spec.replication === undefined ? 0 : this.#random.next()
+    const job = createJob(spec, draw, nowMs, this.#limits.findBackoffMs)
     this.jobs.set(spec.id, job)
     this.#advance(job, nowMs)
   }
@@ -265,8 +295,11 @@ class RequesterMachine {
         return this.#find(job, learnTraceFailure(job, event, nowMs, this.#limits.busyBackoffMs), nowMs)
       case 'judged':
         return this.#find(job, learnJudgement(job, event), nowMs)
-      case 'recomputed':
-        return learnOwnRun(job, event)
+      case 'recomputed': {
+        const isNew = learnOwnRun(job, event)
+        if (isNew) this.#suspect(job, 1)
+        return isNew
+      }
       case 'recomputeFailed':
         return failOwnRun(job, event.message)
       case 'timerExpired':
@@ -358,7 +391,8 @@ class RequesterMachine {
   #pursue(job: Job, nowMs: number): undefined {
     const { spec } = job
     if (job.own.status === 'done') return this.#settle(job, ownAcceptance(job), nowMs)
-    const acceptance = acceptanceOf(job)
+    const isDoubt = spec.replication !== undefined && job.dispute === undefined
+    const acceptance = isDoubt ? doubtAcceptance(job) : acceptanceOf(job)
     if (spec.deadlineAtMs <= nowMs) return this.#runOut(job, acceptance ?? fallbackOf(job), nowMs)
     if (job.own.status === 'running') return this.#wake(job, this.#times(job, nowMs), nowMs)
     if (acceptance !== undefined) return this.#accept(job, acceptance, nowMs)
@@ -367,15 +401,17 @@ class RequesterMachine {
       return this.#giveUp(job, describeFailure(job, 'invalid-job'))
     }
     if (job.state.status === 'finding') beginAsking(job, this.#isAnyoneOut)
-    if (spec.referee && isDisagreed(job) && answersOf(job).length >= job.target) openDispute(job)
+    if (spec.referee && isDisagreed(job) && answersOf(job).length >= job.target) {
+      // Whoever counts on few has no third party at hand: the own run tells at once who is right.
+      if (isDoubt && spec.canRecompute && job.own.status === 'none') return this.#recompute(job, nowMs)
+      openDispute(job)
+    }
     this.#dispute(job, nowMs)
     // Fewer were asked than the policy says, because the own run was to stand in for the rest.
     if (job.target < spec.replicas && answersOf(job).length >= job.target && mayStandIn(job)) {
       return this.#recompute(job, nowMs)
     }
-    const missing = countMissing(job)
-    const dispatched = job.state.status === 'asking' ? this.#dispatch(job, missing, nowMs) : 0
-    if (dispatched < missing) return this.#lookFurther(job, nowMs)
+    if (!this.#askMissing(job, nowMs)) return this.#lookFurther(job, nowMs)
     job.search.exhaustedSinceMs = undefined
     this.#wake(job, this.#times(job, nowMs), nowMs)
   }
@@ -419,14 +455,41 @@ class RequesterMachine {
     this.#giveUp(job, describeFailure(job, finding ? 'not-enough-providers' : 'deadline'))
   }
 
+  /** Asks as many more as are needed; false where there are not enough. Under a rule, whom one is decides how many more. */
+  #askMissing(job: Job, nowMs: number): boolean {
+    for (let missing = countMissing(job); missing > 0; missing = countMissing(job)) {
+      const dispatched = job.state.status === 'asking' ? this.#dispatch(job, missing, nowMs) : 0
+      if (dispatched < missing) return false
+      if (job.spec.replication === undefined || job.dispute !== undefined) return true
+    }
+    return true
+  }
+
   #dispatch(job: Job, count: number, nowMs: number): number {
     const room = Math.min(count, this.#limits.dispatchesMax - job.attempts.length)
-    const chosen = chooseProviders(job, room, { nowMs, random: this.#random, outstanding: this.#outstanding })
-    for (const { provider, group } of chosen) this.#ask(job, provider, group, nowMs)
+    const chosen = chooseProviders(job, room, {
+      nowMs,
+      random: this.#random,
+      outstanding: this.#outstanding,
+      isAvoided: (provider) => this.#suspected.has(provider),
+      trust: this.#trust,
+    })
+    for (const candidate of chosen) this.#ask(job, candidate, nowMs)
     return chosen.length
   }
 
-  #ask(job: Job, provider: ProviderId, group: string, nowMs: number): void {
+  /** While an own run's contradiction is looked into, nobody else's job is to rest on whom it contradicts. */
+  #suspect(job: Job, by: 1 | -1): void {
+    if (job.own.status !== 'done') return
+    for (const number of job.own.contradicting) {
+      const { provider } = job.attempts[number]!
+      const count = (this.#suspected.get(provider) ?? 0) + by
+      if (count > 0) this.#suspected.set(provider, count)
+      else this.#suspected.delete(provider)
+    }
+  }
+
+  #ask(job: Job, { provider, group, record = NEWCOMER }: Candidate, nowMs: number): void {
     const { id, deadlineAtMs, attemptTimeoutMs } = job.spec
     const number = job.attempts.length
     job.attempts.push({
@@ -434,7 +497,9 @@ class RequesterMachine {
       provider,
       group,
       state: { status: 'open', overdueAtMs: nowMs + attemptTimeoutMs },
+      record,
     })
+    this.#trust.shares.add(provider, 1)
     this.#outstanding.set(provider, (this.#outstanding.get(provider) ?? 0) + 1)
     this.#effects.push({ type: 'dispatch', jobId: id, attempt: number, provider, deadlineAtMs })
   }
@@ -443,7 +508,7 @@ class RequesterMachine {
   #lookFurther(job: Job, nowMs: number): undefined {
     const { spec, search, attempts } = job
     // Where a dispute or a proof has used up the providers, the own run need not wait for more to appear.
-    const isUsedUp = job.dispute !== undefined || this.#isAnyoneOut
+    const isUsedUp = job.dispute !== undefined || this.#isAnyoneOut || spec.replication !== undefined
     if (job.state.status === 'asking' && isUsedUp && !search.running && mayStandIn(job)) {
       return this.#recompute(job, nowMs)
     }
@@ -489,10 +554,19 @@ class RequesterMachine {
   }
 
   #settle(job: Job, acceptance: Acceptance, nowMs: number): undefined {
-    const { id, observeMs, deadlineAtMs } = job.spec
-    const { party: accepted, exact } = acceptance
+    const { spec } = job
+    const { id, observeMs, deadlineAtMs } = spec
+    const { party: accepted, exact, label } = acceptance
     const verdict = verdictOn(job, acceptance)
-    this.#effects.push({ type: 'settle', jobId: id, accepted, exact, verdict })
+    const wrong = label === 'signed' || label === 'replicated' ? doubtOf(job) : 0
+    this.#effects.push({
+      type: 'settle',
+      jobId: id,
+      accepted,
+      exact,
+      verdict,
+      ...(spec.replication === undefined || wrong === undefined ? {} : { wrong }),
+    })
     // Who contradicts the own run is heard about it, though the answer no longer waits for that.
     if (job.own.status === 'done' && job.own.contradicting.size > 0) openDispute(job)
     const untilMs = Math.min(nowMs + observeMs, deadlineAtMs)
@@ -502,8 +576,9 @@ class RequesterMachine {
 
   #close(job: Job, acceptance: Acceptance): undefined {
     const verdict = verdictOn(job, acceptance)
-    for (const { provider, evidence } of evidenceFrom(job, acceptance, verdict)) {
-      this.#record(job, provider, evidence)
+    const { posterior } = this.#trust
+    for (const { provider, evidence, strength } of evidenceFrom(job, acceptance, verdict, posterior)) {
+      this.#record(job, provider, evidence, strength)
     }
     this.#release(job)
     this.#effects.push({ type: 'close', jobId: job.spec.id, verdict })
@@ -529,11 +604,12 @@ class RequesterMachine {
       if (isLate && isParty(job, attempt)) this.#record(job, attempt.provider, 'timed-out')
     }
     if (job.wakeAtMs !== undefined) this.#effects.push({ type: 'unschedule', timer: jobId })
+    this.#suspect(job, -1)
     this.jobs.delete(jobId)
   }
 
-  #record(job: Job, provider: ProviderId, evidence: EvidenceKind): void {
-    this.#effects.push({ type: 'recordEvidence', jobId: job.spec.id, provider, evidence })
+  #record(job: Job, provider: ProviderId, evidence: EvidenceKind, strength = 1): void {
+    this.#effects.push({ type: 'recordEvidence', jobId: job.spec.id, provider, evidence, strength })
   }
 
   /** Sets the job's timer to the earliest of `times`, unless it rings before that anyway. */
@@ -544,3 +620,6 @@ class RequesterMachine {
     this.#effects.push({ type: 'schedule', timer: job.spec.id, atMs })
   }
 }
+
+/** Executions that one provider may always get, so that a requester with few jobs is not kept from anybody. */
+const SHARE_SLACK = 8

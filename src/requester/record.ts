@@ -1,7 +1,8 @@
 /** What is known of an answered job: the verdict, and what it says about each provider. */
+import type { EvidenceKind, Posterior } from '../../peers/reputation/index.ts'
 import { type Answer, composeDecision, composeVerdict, SELF, type Verdict } from '../verification/index.ts'
 import { disputeRecord } from './dispute.ts'
-import type { EvidenceKind } from './effects.ts'
+import { checkStrength } from './doubt.ts'
 import type { ProviderId } from './events.ts'
 import {
   type Acceptance,
@@ -40,7 +41,7 @@ function verdictAlone(job: Job, acceptance: Acceptance): Verdict {
     agrees: (left, right) => agreement(job, left, right) === true,
     accepted,
     asked,
-    replicas: job.spec.replicas,
+    replicas: label === 'signed' ? 1 : Math.max(2, job.spec.replicas),
   })
   if (verdict === undefined) throw new Error(`no answer has the accepted digest ${accepted}`)
   return verdict
@@ -92,7 +93,8 @@ export function evidenceFrom(
   job: Job,
   acceptance: Acceptance,
   verdict: Verdict,
-): { provider: ProviderId; evidence: EvidenceKind }[] {
+  posterior: Posterior,
+): { provider: ProviderId; evidence: EvidenceKind; strength: number }[] {
   const agreed = new Set(verdict.agreed)
   const isDecided = acceptance.label === 'refereed' || acceptance.label === 'recomputed'
   const disagreed = new Set(verdict.disagreed)
@@ -101,15 +103,24 @@ export function evidenceFrom(
     // What it was discarded for has been told already.
     if (job.out.has(provider)) return []
     if (state.status === 'answered') {
-      if (agreed.has(provider)) return { provider, evidence: 'agreed' as const }
+      if (agreed.has(provider)) {
+        const strength = isDecided ? 1 : checkStrength(job, provider, agreed, posterior)
+        return { provider, evidence: 'agreed' as const, strength }
+      }
       // Agreeing with the accepted outputs but not with all that do is the edge of the tolerance, and no lie.
       const differs = isDecided
         ? disagreed.has(provider)
         : agreement(job, state.digest, acceptedDigest(job, acceptance)!) === false
-      return differs ? { provider, evidence: 'disagreed' as const } : []
+      return differs && !isNear(job, attempt) ? { provider, evidence: 'disagreed' as const, strength: 1 } : []
     }
     // It called the job invalid, and others could run it.
     const isRefuted = state.status === 'ended' && state.failure.code === 'invalid-job'
-    return isRefuted ? { provider, evidence: 'failed' as const } : []
+    return isRefuted ? { provider, evidence: 'failed' as const, strength: 1 } : []
   })
+}
+
+/** Near its own exact run, though not within the tolerance of it: honest hardware does that on some inputs. */
+function isNear(job: Job, { number }: Attempt): boolean {
+  const trace = job.dispute?.traces.get(number)
+  return trace?.status === 'traced' && trace.near
 }

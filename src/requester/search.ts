@@ -41,7 +41,12 @@ export function endSearch({ search }: Job, nowMs: number, findBackoffMsMax: numb
 /** Asking begins when enough are known; or with fewer, where some were found out, and the own run can stand in. */
 export function beginAsking(job: Job, isAnyoneOut: boolean): void {
   const { spec, search } = job
-  if (job.candidates.size >= spec.replicas) job.state = { status: 'asking' }
+  const { replication, attemptsMax, replicas } = spec
+  // Where trust decides, the first who happen to be found are not to be the ones who are asked.
+  const isEnough =
+    replication === undefined ? job.candidates.size >= replicas : job.candidates.size >= attemptsMax
+  const isAll = replication !== undefined && search.ended && job.candidates.size > 0
+  if (isEnough || isAll) job.state = { status: 'asking' }
   else if (isAnyoneOut && search.ended && !search.running) lowerTarget(job)
 }
 

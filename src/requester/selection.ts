@@ -1,14 +1,17 @@
 /** Whom to ask next for a job, and how many. */
-import { type Candidate, type Random, selectProviders } from '../routing/index.ts'
+import type { Posterior } from '../../peers/reputation/index.ts'
+import { type Candidate, poolOf, type Random, type Shares, selectProviders } from '../routing/index.ts'
 import { isQuiet } from './decision.ts'
 import { countDisputeMissing } from './dispute.ts'
+import { countDoubtMissing } from './doubt.ts'
 import type { ProviderId } from './events.ts'
 import { againAt, answersOf, askedProviders, countAttempts, isComparing, type Job } from './job.ts'
 
 /** How many more providers have to be asked: to replace the failed and slow, and to break a tie or lead a dispute. */
 export function countMissing(job: Job): number {
   if (job.dispute !== undefined) return countDisputeMissing(job, isQuiet(job))
-  const { referee, quorum } = job.spec
+  const { referee, quorum, replication } = job.spec
+  if (replication !== undefined) return countDoubtMissing(job)
   const open = countAttempts(job, 'open')
   const forReplicas = job.target - answersOf(job).length - open
   // Where a disagreement is a dispute, nobody more is asked to outvote it.
@@ -23,24 +26,38 @@ export interface Choice {
   readonly random: Random
   /** Open attempts of all our jobs by provider: candidates are snapshots, and many jobs are decided between two. */
   readonly outstanding: ReadonlyMap<ProviderId, number>
+  /** Not to be drawn for this job. */
+  readonly isAvoided: (provider: ProviderId) => boolean
+  readonly trust: Trusting
+}
+
+/** How those who are known are preferred, where a rule of replication decides. */
+export interface Trusting {
+  readonly posterior: Posterior
+  readonly shunnedAt: number
+  readonly shares: Shares
+  readonly rank: (provider: ProviderId) => number
+  /** How many are worked with, where not more are needed to carry the load. */
+  readonly poolSize: number
+  readonly newcomerShare: number
 }
 
 /** Up to `count` providers: first those not asked yet, within attemptsMax, then the busy whose time has come. */
-export function chooseProviders(
-  job: Job,
-  count: number,
-  { nowMs, random, outstanding }: Choice,
-): readonly Candidate[] {
+export function chooseProviders(job: Job, count: number, choice: Choice): readonly Candidate[] {
   if (count <= 0) return []
+  const { nowMs, random, outstanding } = choice
   const asked = askedProviders(job)
   const atWork = job.attempts.filter(({ state }) => state.status !== 'ended')
   const options = { nowMs, random, usedGroups: new Set(atWork.map(({ group }) => group)) }
-  const candidates = [...job.candidates.values()].map((candidate) => ({
-    ...candidate,
-    outstanding: Math.max(candidate.outstanding, outstanding.get(candidate.provider) ?? 0),
-  }))
+  const candidates: Candidate[] = []
+  for (const candidate of job.candidates.values()) {
+    const ours = outstanding.get(candidate.provider) ?? 0
+    candidates.push(ours > candidate.outstanding ? { ...candidate, outstanding: ours } : candidate)
+  }
   const room = Math.min(count, job.spec.attemptsMax - asked.size)
-  const fresh = selectProviders(candidates, room, { ...options, exclude: asked })
+  const open = candidates.filter(({ provider }) => !asked.has(provider) && !choice.isAvoided(provider))
+  const pool = job.spec.replication === undefined ? open : trustedPool(open, choice)
+  const fresh = selectProviders(pool, room, { ...options, exclude: asked })
   if (fresh.length === count) return fresh
   const again = againAt(job)
   const busy = candidates
@@ -48,3 +65,20 @@ export function chooseProviders(
     .map((candidate) => ({ ...candidate, notBeforeMs: again.get(candidate.provider)! }))
   return [...fresh, ...selectProviders(busy, count - fresh.length, { ...options, exclude: new Set() })]
 }
+
+/** Those who may be asked now and have not had their share, and of them the pool. */
+function trustedPool(
+  open: readonly Candidate[],
+  { nowMs, random, outstanding, trust }: Choice,
+): readonly Candidate[] {
+  const ready = open.filter(({ notBeforeMs }) => notBeforeMs <= nowMs)
+  const unsated = ready.filter(({ provider }) => !trust.shares.isFull(provider))
+  let load = 0
+  for (const count of outstanding.values()) load += count
+  // Under load the circle widens: waiting for the trusted must not cost more than checking others does.
+  const size = Math.max(trust.poolSize, Math.ceil(load / LOAD_EACH))
+  return poolOf(unsated.length > 0 ? unsated : ready, { ...trust, size, random })
+}
+
+/** Requests that a provider of the pool should have at once, at most, on average. */
+const LOAD_EACH = 2

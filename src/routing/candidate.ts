@@ -1,3 +1,5 @@
+import type { TrackRecord } from '../../peers/reputation/index.ts'
+
 /** A provider that could take a job, as the book knows it at one moment. */
 export interface Candidate {
   readonly provider: string
@@ -19,4 +21,12 @@ export interface Candidate {
   readonly outstanding: number
   /** It said busy: not before this time. */
   readonly notBeforeMs: number
+  /** What this node has seen of its answers; left out, nothing. */
+  readonly record?: TrackRecord
+  /** Share of the jobs that it took which it answered, from 0 to 1; left out, 1. */
+  readonly reliability?: number
+  /** Announced; left out, any. */
+  readonly lanes?: readonly string[]
+  /** Announced class of its processor's instructions; left out, unknown. */
+  readonly instructionSet?: string
 }

@@ -1,4 +1,7 @@
 export type { Candidate } from './candidate.ts'
 export { createExclusion, type Exclusion } from './exclusion.ts'
+export { createRank, type PoolOptions, poolOf } from './pool.ts'
 export { createRandom, drawSome, type Random, type SeededRandom } from './random.ts'
+export { createDoubt, type DoubtTerms, type Replication, wrongAmong } from './replication.ts'
 export { createEstimate, type RoutingPolicy, type SelectOptions, selectProviders } from './select.ts'
+export { createShares, type Shares } from './share.ts'

@@ -80,7 +80,13 @@ test('a disagreement has everyone traced, the false leaf judged, and the survivo
   assert.equal(types(bench.traced(0, 'true')), [])
   assert.equal(bench.traced(1, 'false'), [{ type: 'judge', jobId: 'job', left: 0, right: 1 }])
   assert.equal(bench.judged(0, 1, { right: GUILTY }), [
-    { type: 'recordEvidence', jobId: 'job', provider: bench.provider(1), evidence: 'lost-dispute' },
+    {
+      type: 'recordEvidence',
+      jobId: 'job',
+      provider: bench.provider(1),
+      evidence: 'lost-dispute',
+      strength: 1,
+    },
   ])
   bench.join(2)
   assert.is(bench.settled(), undefined, 'its answer alone is a count')
@@ -870,7 +876,9 @@ test('the verdict does not depend on the order in which answers, traces and judg
     bench.end()
     return bench.verdict()
   }
-  const expected = new Map([1, 2, 3, 4, 5, 6, 7, 8].map((seed) => [seed, play(seed, [0])]))
+  const expected = new Map(
+    Array.from({ length: 64 }, (_, seed) => seed).map((seed) => [seed, play(seed, [0])]),
+  )
   const labels = [...expected.values()].map((verdict) => verdict?.label)
   assert.equal([...new Set(labels)].sort(), ['refereed', 'replicated'])
   const orders = fc.array(fc.nat(11), { minLength: 1, maxLength: 40 })

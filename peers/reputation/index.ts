@@ -1,0 +1,5 @@
+export type { Evidence, EvidenceKind } from './evidence.ts'
+export { type ClassEntry, createLedger, type Ledger, type LedgerEntry } from './ledger.ts'
+export { logUniform, REPUTATION_PARAMS, type ReputationParams } from './params.ts'
+export { createPosterior, NEWCOMER, type Posterior, type TrackRecord } from './posterior.ts'
+export { type Standing, type StandingName, standingOf } from './standing.ts'
