@@ -53,9 +53,10 @@ const SRC_ARROWS: Record<string, readonly string[]> = {
   provider: ['verification', 'routing'],
   node: ['verification', 'routing', 'requester', 'provider'],
   control: ['verification', 'routing', 'requester', 'provider', 'node'],
-  cli: ['verification', 'routing', 'requester', 'provider', 'node', 'control'],
+  cli: ['verification', 'routing', 'requester', 'provider', 'node', 'control', 'simulator'],
   package: [],
   adversary: ['verification', 'routing', 'requester', 'provider'],
+  simulator: ['verification', 'routing', 'requester', 'provider', 'adversary'],
   demo: ['verification', 'routing', 'requester', 'provider', 'node', 'control', 'adversary', 'cli'],
 }
 
@@ -130,9 +131,9 @@ test('a room is entered by its index', () => {
   assert.equal(wrong, [])
 })
 
-test('nothing but the demo and the tests reaches the adversary', () => {
+test('nothing but the demo, the simulator and the tests reaches the adversary', () => {
   const wrong = sources
-    .filter(({ path }) => !path.startsWith('src/adversary/') && !path.startsWith('src/demo/'))
+    .filter(({ path }) => !/^src\/(adversary|demo|simulator)\//.test(path))
     .filter((source) => imports(source).some((target) => target.startsWith('src/adversary/')))
   assert.equal(
     wrong.map(({ path }) => path),

@@ -1,4 +1,6 @@
 /** Liars and failing machines, for tests, the demo and the simulator. Nothing that a volunteer starts reaches this. */
+
+export type { Conduct, FacedJob, NativeAnswer, TraceConduct } from './conduct.ts'
 export { createCrashingRuntime, createSilentRuntime, createSlowRuntime } from './failing-runtime.ts'
 export {
   FORGERIES,
