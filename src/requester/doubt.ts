@@ -33,7 +33,7 @@ export function doubtAcceptance(job: Job): Acceptance | undefined {
 
 /** The probability that the leading answer is wrong if nobody contradicts it; undefined without a rule. */
 export function doubtOf(job: Job): number | undefined {
-  return job.spec.replication?.wrong(groupsOf(job)[0] ?? [])
+  return job.spec.replication?.wrong?.(groupsOf(job)[0] ?? [])
 }
 
 /**

@@ -13,3 +13,4 @@ export type {
   TraceFailureCode,
 } from './events.ts'
 export { createRequester, type Requester, type RequesterInit } from './machine.ts'
+export { createReliance, type Reliance, type Relied } from './reliance.ts'

@@ -26,9 +26,22 @@ export function addCandidates(
     if (job.candidates.has(candidate.provider)) job.candidates.set(candidate.provider, candidate)
     else news.push(candidate)
   }
-  for (const candidate of drawSome(news, candidatesMax - job.candidates.size, random)) {
+  for (const candidate of some(news, candidatesMax - job.candidates.size, random)) {
     job.candidates.set(candidate.provider, candidate)
   }
+}
+
+/** All, where there is room; else those of whom most is known, who were earned, and a random part of the others. */
+function some(news: readonly Candidate[], room: number, random: Random): readonly Candidate[] {
+  if (news.length <= room) return news
+  const known = news.filter(({ record }) => record !== undefined && record.checked > 0)
+  if (known.length === 0) return drawSome(news, room, random)
+  known.sort((a, b) => b.record!.checked - a.record!.checked)
+  // A quarter of the room stays for those who are new.
+  const kept = known.slice(0, Math.ceil((room * 3) / 4))
+  const isKept = new Set(kept)
+  const others = news.filter((candidate) => !isKept.has(candidate))
+  return [...kept, ...drawSome(others, room - kept.length, random)]
 }
 
 export function endSearch({ search }: Job, nowMs: number, findBackoffMsMax: number): void {

@@ -24,14 +24,15 @@ export interface PoolOptions {
 /** Those among whom the next provider is drawn. Not empty unless `candidates` is. */
 export function poolOf(candidates: readonly Candidate[], options: PoolOptions): readonly Candidate[] {
   const { size, newcomerShare, rank, shunnedAt, posterior, random } = options
-  const doubt = new Map(
-    candidates.map((candidate) => [candidate, posterior.saboteur(candidate.record ?? NEWCOMER)]),
-  )
-  const trusted = candidates.filter((candidate) => doubt.get(candidate)! < shunnedAt)
+  const doubtOf = ({ record = NEWCOMER }: Candidate) => posterior.saboteur(record)
+  // Of whom nothing bad is known, nothing need be reckoned.
+  const isTrusted = (candidate: Candidate) =>
+    (candidate.record?.suspicion ?? 0) === 0 || doubtOf(candidate) < shunnedAt
+  const trusted = candidates.filter(isTrusted)
   if (trusted.length === 0) {
     // Somebody has to be asked; of those who are doubted, who is doubted least.
-    const least = Math.min(...doubt.values())
-    return candidates.filter((candidate) => doubt.get(candidate) === least)
+    const least = Math.min(...candidates.map(doubtOf))
+    return candidates.filter((candidate) => doubtOf(candidate) === least)
   }
   if (trusted.length <= size) return trusted
   const ranked = trusted

@@ -19,8 +19,8 @@ export interface Replication {
    * Asked only where no referee decides.
    */
   prevails(groups: readonly (readonly TrackRecord[])[], draw: number): boolean
-  /** The probability that an answer is wrong which these give and nobody contradicts, as this rule reckons it. */
-  wrong(parties: readonly TrackRecord[]): number
+  /** The probability that an answer is wrong which these give and nobody contradicts; left out where the rule knows none. */
+  wrong?(parties: readonly TrackRecord[]): number
 }
 
 export interface DoubtTerms {
