@@ -1,5 +1,17 @@
 /** Liars and failing machines, for tests, the demo and the simulator. Nothing that a volunteer starts reaches this. */
 
+export type {
+  Accusation,
+  FalseProof,
+  Flooder,
+  FloodRequest,
+  FramingAttempt,
+  FramingDemand,
+  FramingDemandName,
+  FramingRequester,
+  Slanderer,
+  SybilSwarm,
+} from './attacks.ts'
 export type { Conduct, FacedJob, NativeAnswer, TraceConduct } from './conduct.ts'
 export { type AdaptiveCoalition, createAdaptiveCoalition } from './conducts/adaptive-coalition.ts'
 export { createBoaster } from './conducts/boaster.ts'
@@ -21,6 +33,7 @@ export { createTracingLiar } from './conducts/tracing-liar.ts'
 export { createWhitewasher } from './conducts/whitewasher.ts'
 export { hashContent, isPicked } from './content-hash.ts'
 export { createCrashingRuntime, createSilentRuntime, createSlowRuntime } from './failing-runtime.ts'
+export { createFlooder, type FlooderInit } from './flooder.ts'
 export {
   FORGERIES,
   type Forgery,
@@ -31,6 +44,7 @@ export {
   skipStep,
   swapOperator,
 } from './forgeries.ts'
+export { createFramingRequester, FRAMING_DEMANDS, type FramingRequesterInit } from './framing-requester.ts'
 export {
   afterHonestJobs,
   type CommonLiesInit,
@@ -44,5 +58,7 @@ export { createLyingExactRuntime } from './lying-exact-runtime.ts'
 export { createLyingRuntime, type LyingRuntimeInit } from './lying-runtime.ts'
 export { createRandom, type Random } from './random.ts'
 export { randomNoise } from './random-noise.ts'
+export { createSlanderer, FALSE_PROOFS, type SlandererInit } from './slanderer.ts'
 export type { Strategy } from './strategy.ts'
 export { substituteCharacters } from './substitute-characters.ts'
+export { createSybilSwarm, type SybilSwarmInit } from './sybil-swarm.ts'
