@@ -8,7 +8,7 @@ export {
   sealTraceCommitment,
   type TraceCommitment,
 } from '../receipt/index.ts'
-export type { DisputeLimits } from './budget.ts'
+export { createDisputeBudget, type DisputeBudget, type DisputeLimits, type Share } from './budget.ts'
 export {
   createDisputeClient,
   type Demand,

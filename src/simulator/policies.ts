@@ -46,7 +46,7 @@ export function createPolicy(spec: PolicySpec, limits: Partial<RequesterLimits> 
     spotCheckRate: 0,
     rechecks: false,
     limits: { ...own, poolSize: Number.POSITIVE_INFINITY, newcomerShare: 0 },
-    reputation: { ...REPUTATION_PARAMS, shunnedAt: 1 },
+    reputation: PLAIN_REPUTATION,
   }
   switch (spec.name) {
     case 'doubt': {
@@ -74,6 +74,13 @@ export function createPolicy(spec: PolicySpec, limits: Partial<RequesterLimits> 
     default:
       return spec satisfies never
   }
+}
+
+/** Whoever disagreed begins anew, and is drawn like everybody else; only who failed a spot check is drawn no more. */
+const PLAIN_REPUTATION: ReputationParams = {
+  ...REPUTATION_PARAMS,
+  shunnedAt: 1,
+  suspicion: { ...REPUTATION_PARAMS.suspicion, disagreed: Number.MIN_VALUE },
 }
 
 /** Sarmenta (2002), section 4.1: majority voting as an m-first scheme. */

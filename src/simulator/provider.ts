@@ -18,6 +18,8 @@ export interface Request {
   readonly job: FacedJob
   readonly inputBytes: number
   readonly deadlineAtMs: number
+  /** Whether nobody has a use for the answer: what it costs is counted apart. */
+  readonly isWaste?: boolean
   /** Takes what came of it to whoever asked. */
   readonly answered: (answer: NativeAnswer) => void
   readonly refused: (code: ProviderRefusalCode, retryAfterMs: number) => void
@@ -29,7 +31,8 @@ export interface SimProvider {
   /** Its key: changes where a whitewasher comes back. */
   key: string
   readonly node: number
-  readonly conduct: Conduct
+  /** Of the present key. */
+  conduct: Conduct
   readonly group: string
   readonly processorClass: number
   readonly models: readonly string[]
@@ -38,6 +41,8 @@ export interface SimProvider {
   executions: number
   /** What else it spent, in native executions: traces. */
   traced: number
+  /** What attackers made it spend for nothing, in native executions. */
+  wasted: number
   request(request: Request): void
   cancel(requestId: string): void
   /** What it announced last of this model: the same object until it announces anew. */
@@ -76,6 +81,7 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
   let busyUntilMs = new Map<string, number>()
   /** As announced last. */
   const loads = new Map<string, ModelLoad>()
+  let current: SimProvider | undefined
   let machine: Provider = start()
   /** Names the life it leads: what was scheduled in an earlier one finds nobody. */
   let life = 0
@@ -144,7 +150,7 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
   }
 
   function claimed(load: ModelLoad): ModelLoad {
-    const factor = init.conduct.announcedFactor ?? 1
+    const factor = (current ?? init).conduct.announcedFactor ?? 1
     if (factor === 1) return load
     return { ...load, queued: Math.round(load.queued * factor), serviceMs: load.serviceMs * factor }
   }
@@ -173,7 +179,10 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
     const batch = batches.get(batchId)
     if (batch === undefined) return
     batches.delete(batchId)
-    provider.executions += batch.ids.length
+    for (const id of batch.ids) {
+      if (requests.get(id)?.isWaste) provider.wasted += 1
+      else provider.executions += 1
+    }
     const outcomes = batch.ids.map(() => ({ ok: true, outputBytes: OUTPUT_BYTES }) as const)
     tell({ type: 'executed', batchId, serviceMs: batch.serviceMs, outcomes })
   }
@@ -201,6 +210,7 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
     alive: true,
     executions: 0,
     traced: 0,
+    wasted: 0,
     request(request) {
       const { id, job, inputBytes, deadlineAtMs } = request
       requests.set(id, request)
@@ -239,6 +249,7 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
       machine = start()
     },
   }
+  current = provider
   return provider
 }
 

@@ -62,7 +62,8 @@ export interface Surroundings {
   draw(model: string, random: Random): SimProvider | undefined
   /** A proof against this key was made: whoever it concerns is told. */
   publish(key: string, from: SimRequester): void
-  isProved(key: string): boolean
+  /** Somebody has found this key out, and asks it no more. */
+  shunned(key: string): void
 }
 
 /** A question that somebody asks: the job's input, by number. */
@@ -79,6 +80,8 @@ export interface SimRequester {
   ask(question: Question): void
   /** A proof against a key was verified. */
   expose(key: string): void
+  /** Somebody accuses this key, with no proof that holds. */
+  accuse(key: string): void
   /** Whether it has met this provider. */
   knows(key: string): boolean
   /** Questions that are not closed, and re-checks that wait. */
@@ -292,7 +295,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
       const provider = world.provider(key)
       if (provider === undefined || !provider.models.includes(question.model)) continue
       if (relied?.providers.includes(key)) continue
-      candidates.push(candidateOf(entry, provider, question.model))
+      candidates.push(candidateOf(key, entry, provider, question.model))
     }
     post({ type: 'candidatesFound', jobId, candidates, complete: true })
   }
@@ -309,8 +312,9 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
 
   /** Made anew only where something has changed: every question asks for all that are known. */
   function candidateOf(
+    key: string,
     entry: Known,
-    { key, group, alive, announced }: SimProvider,
+    { group, alive, announced }: SimProvider,
     modelClass: string,
   ): Candidate {
     const load = alive ? announced(modelClass) : undefined
@@ -590,6 +594,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     if (doubted.has(key)) return
     doubted.add(key)
     metrics.found(key)
+    world.shunned(key)
     if (!policy.rechecks) return
     for (const relied of reliance.takeResting(key)) queue(relied)
   }
@@ -645,6 +650,8 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
       post({ type: 'exposed', provider: key })
       doubt(key)
     },
+    // The proof is fetched, does not verify, and nothing follows: see `protocols/fraud`.
+    accuse: () => metrics.message(node, node),
     knows: (key) => known.has(key),
     get pending() {
       return jobs.size + waiting.length

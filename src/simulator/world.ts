@@ -3,15 +3,16 @@
  * re-check. Everything follows from the seed.
  */
 import { createPosterior, NEWCOMER } from '../../peers/reputation/index.ts'
-import type { Conduct } from '../adversary/index.ts'
 import type { RequesterLimits } from '../requester/index.ts'
 import { createRandom, type Random } from '../routing/index.ts'
 import { createChecker } from './checkers.ts'
 import { createClock } from './clock.ts'
 import { exponential } from './distribution.ts'
+import { beginHostility, type Hostility } from './hostility.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createNetwork, type NetworkModel } from './network.ts'
 import { createPolicy, type PolicySpec } from './policies.ts'
+import type { Member } from './population.ts'
 import { createSimProvider, type ProviderModel, type SimProvider } from './provider.ts'
 import { createSimRequester, type JobModel, type SimRequester, type Surroundings } from './requester.ts'
 import { QUANTILES, type ResultRow, type RunSeries, type SeriesPoint } from './results.ts'
@@ -37,19 +38,14 @@ export interface RunSpec {
   readonly job: JobModel
   readonly churn: Churn | undefined
   readonly growth: Growth | undefined
-  /** Who provides, by number: conducts of honest ones too. */
-  readonly conducts: (random: Random) => readonly Member[]
+  readonly hostility: Hostility
+  /** Who provides, by number. */
+  readonly createMembers: (random: Random) => readonly Member[]
   readonly f: number
   readonly s: number
   readonly c: number
   readonly parameters: Readonly<Record<string, number | string>>
   readonly pointsMax: number
-}
-
-export interface Member {
-  readonly conduct: Conduct
-  /** Address group; left out, its own. */
-  readonly group?: string
 }
 
 /** Load times `factor` from `fromMs` until `untilMs`. */
@@ -83,7 +79,7 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
   const network = createNetwork(spec.network, random.fork())
   const metrics = createMetrics(spec.jobs, spec.requesters + spec.providers)
   const policy = createPolicy(spec.policy, spec.limits)
-  const population = spec.conducts(random.fork())
+  const population = spec.createMembers(random.fork())
   const byKey = new Map<string, SimProvider>()
   const honest = new Map<string, boolean>()
   const proved = new Set<string>()
@@ -94,8 +90,9 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
   })
 
   const providerRandom = random.fork()
-  const providers = population.map(({ conduct, group }, index): SimProvider => {
+  const providers = population.map(({ createConduct, group }, index): SimProvider => {
     const key = `p${index}`
+    const conduct = createConduct()
     const models = Array.from({ length: spec.modelsPerProvider }, (_, offset) =>
       modelName((index + offset * STRIDE) % spec.models),
     )
@@ -146,16 +143,18 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
         const delay = network.delayMs(from.node, other.node, PROOF_BYTES, clock.nowMs)
         clock.after((delay ?? 0) + spec.job.refereeMs, () => other.expose(key))
       }
-      const liar = byKey.get(key)
-      if (liar?.conduct.whitewashes) comeBack(liar)
     },
-    isProved: (key) => proved.has(key),
+    shunned(key) {
+      const liar = byKey.get(key)
+      if (liar?.key === key && liar.conduct.whitewashes === true) comeBack(liar)
+    },
   }
 
   /** Under a new key, on the same machine. */
   function comeBack(provider: SimProvider): void {
     const key = `${provider.key.split('#')[0]}#${byKey.size}`
     provider.key = key
+    provider.conduct = population[provider.node - spec.requesters]!.createConduct()
     byKey.set(key, provider)
     honest.set(key, provider.conduct.honest)
   }
@@ -248,6 +247,16 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
     }
   }
   if (spec.churn !== undefined) churn(spec.churn)
+  beginHostility({
+    hostility: spec.hostility,
+    clock,
+    random: random.fork(),
+    metrics,
+    job: spec.job,
+    requesters,
+    providers,
+    isOver: () => metrics.totals.served + metrics.totals.failed === spec.jobs,
+  })
   ask()
   while (clock.step()) {
     // With the last question answered nothing waits for more to become known.

@@ -1,0 +1,7 @@
+export { SimulationViolation } from './checkers.ts'
+export { ScenarioError, type ScenarioErrorCode } from './errors.ts'
+export type { Json } from './fields.ts'
+export { type Plan, type PlanOptions, planRuns } from './plan.ts'
+export type { ResultRow, Results, RunSeries, SeriesPoint } from './results.ts'
+export type { Scenario, Sweep } from './scenario.ts'
+export { type Outcome, type RunSpec, runWorld } from './world.ts'
