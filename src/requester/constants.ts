@@ -26,6 +26,12 @@ export interface RequesterLimits {
   readonly newcomerShare: number
   /** Largest share of all executions that one provider gets, where there are others. */
   readonly shareMax: number
+  /**
+   * Of all requests, the share that may be given up for slow and repeated elsewhere, beyond a first `hedgesBurst` of them:
+   * without a bound, a mesh that is overloaded once stays so, since everybody asks everything twice.
+   */
+  readonly hedgeShare: number
+  readonly hedgesBurst: number
 }
 
 export const REQUESTER_LIMITS: RequesterLimits = {
@@ -54,4 +60,7 @@ export const REQUESTER_LIMITS: RequesterLimits = {
   // Each such draw costs a second execution; a key in fifty draws is enough to fill places that become free.
   newcomerShare: 0.02,
   shareMax: 0.028,
+  // A retry budget as in Finagle and gRPC, where a fifth is usual; a third of a mesh may be silent.
+  hedgeShare: 0.3,
+  hedgesBurst: 64,
 }

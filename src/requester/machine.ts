@@ -118,12 +118,15 @@ class RequesterMachine {
   /** Those whose answer the own run of some open job contradicts, by how many jobs: nothing was found out yet. */
   readonly #suspected = new Map<ProviderId, number>()
   readonly #trust: Trusting
+  /** How many slow attempts may be given up for another now. */
+  #hedges: number
   #effects: RequesterEffect[] = []
 
   constructor({ random, limits, reputation = REPUTATION_PARAMS }: RequesterInit) {
     this.#random = random
     this.#limits = { ...REQUESTER_LIMITS, ...limits }
     this.#exposed = createExclusion(this.#limits.exposedMax)
+    this.#hedges = this.#limits.hedgesBurst
     const { poolSize, newcomerShare, shareMax } = this.#limits
     this.#trust = {
       posterior: createPosterior(reputation),
@@ -366,9 +369,10 @@ class RequesterMachine {
   /** Does whatever what is known calls for. */
   #advance(job: Job, nowMs: number): undefined {
     for (const attempt of job.attempts) {
-      if (attempt.state.status === 'open' && attempt.state.overdueAtMs <= nowMs) {
-        attempt.state = { status: 'overdue' }
-      }
+      if (attempt.state.status !== 'open' || attempt.state.overdueAtMs > nowMs) continue
+      attempt.state = this.#mayHedge()
+        ? { status: 'overdue' }
+        : { status: 'open', overdueAtMs: nowMs + job.spec.attemptTimeoutMs * HEDGE_PAUSE }
     }
     expireDispute(job, nowMs)
     switch (job.state.status) {
@@ -489,6 +493,13 @@ class RequesterMachine {
     }
   }
 
+  /** Whether one more may be given up for slow: where all are, asking others too only makes them slower. */
+  #mayHedge(): boolean {
+    if (this.#hedges < 1) return false
+    this.#hedges -= 1
+    return true
+  }
+
   #ask(job: Job, { provider, group, record = NEWCOMER }: Candidate, nowMs: number): void {
     const { id, deadlineAtMs, attemptTimeoutMs } = job.spec
     const number = job.attempts.length
@@ -500,6 +511,7 @@ class RequesterMachine {
       record,
     })
     this.#trust.shares.add(provider, 1)
+    this.#hedges = Math.min(this.#limits.hedgesBurst, this.#hedges + this.#limits.hedgeShare)
     this.#outstanding.set(provider, (this.#outstanding.get(provider) ?? 0) + 1)
     this.#effects.push({ type: 'dispatch', jobId: id, attempt: number, provider, deadlineAtMs })
   }
@@ -623,3 +635,6 @@ class RequesterMachine {
 
 /** Executions that one provider may always get, so that a requester with few jobs is not kept from anybody. */
 const SHARE_SLACK = 8
+
+/** Part of the time-out of an attempt after which one that may not be given up yet is looked at again. */
+const HEDGE_PAUSE = 0.25
