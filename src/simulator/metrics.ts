@@ -2,7 +2,10 @@
 import type { VerdictLabel } from '../verification/index.ts'
 
 export interface Metrics {
-  served(jobId: string, latencyMs: number, wrong: boolean, label: VerdictLabel): void
+  /** `wrongBy`: whose wrong answer it is; empty where it is right. */
+  served(jobId: string, latencyMs: number, wrongBy: readonly string[], label: VerdictLabel): void
+  /** A provider gave an answer that is wrong, served or not. */
+  lied(): void
   failed(code: string): void
   /** A wrong answer was found out, and its owner told. */
   corrected(jobId: string): void
@@ -24,6 +27,9 @@ export interface Totals {
   served: number
   failed: number
   wrong: number
+  lies: number
+  /** Wrong answers that were served, by each key that gave one. */
+  readonly wrongBy: Map<string, number>
   readonly standing: Set<string>
   rechecks: number
   disputes: number
@@ -44,6 +50,8 @@ export function createMetrics(jobs: number, nodes: number): Metrics {
     served: 0,
     failed: 0,
     wrong: 0,
+    lies: 0,
+    wrongBy: new Map(),
     standing: new Set(),
     rechecks: 0,
     disputes: 0,
@@ -69,11 +77,13 @@ export function createMetrics(jobs: number, nodes: number): Metrics {
   }
   return {
     totals,
-    served(jobId, latencyMs, wrong, label) {
+    lied: () => void totals.lies++,
+    served(jobId, latencyMs, wrongBy, label) {
       totals.served += 1
       if (totals.latencies < totals.latenciesMs.length) totals.latenciesMs[totals.latencies++] = latencyMs
       count(totals.labels, label)
-      if (!wrong) return
+      if (wrongBy.length === 0) return
+      for (const key of wrongBy) count(totals.wrongBy, key)
       totals.wrong += 1
       totals.standing.add(jobId)
     },

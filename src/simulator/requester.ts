@@ -224,7 +224,8 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
             : answerOf(effect.jobId, effect.accepted)
         if (effect.exact && effect.accepted !== 'self') job.accepted = exactOf(job, effect.accepted)
         if (job.kind === 'question') {
-          metrics.served(job.id, clock.nowMs - job.submittedAtMs, isWrong(job.accepted), effect.verdict.label)
+          const wrongBy = isWrong(job.accepted) ? effect.verdict.agreed : []
+          metrics.served(job.id, clock.nowMs - job.submittedAtMs, wrongBy, effect.verdict.label)
         }
         return
       }
@@ -444,6 +445,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
   function result(job: SimJob, attempt: number, sent: SimAttempt, answer: Answer): void {
     if (!jobs.has(job.id)) return
     sent.answer = answer
+    if (isWrong(answer)) metrics.lied()
     const entry = known.get(sent.key)
     if (entry !== undefined) {
       const tookMs = clock.nowMs - sent.sentAtMs

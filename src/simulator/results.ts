@@ -28,6 +28,11 @@ export interface ResultRow {
   /** Wrong answers that were served and not found out by the end. */
   readonly wrongLeftStanding: number
   readonly honestCondemned: number
+  /** Wrong answers served by one key: the most of any, and the mean over keys that had one served. */
+  readonly wrongPerKeyMax: number
+  readonly wrongPerKeyMean: number
+  /** Wrong answers served for each right one that a saboteur gave, which is what it pays for them. */
+  readonly wrongPerHonestWork: number
   readonly saboteursFound: number
   readonly disputes: number
   readonly rechecks: number

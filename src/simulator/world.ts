@@ -286,6 +286,7 @@ function rowOf(
   const foundOf = (isHonest: boolean) =>
     [...totals.found].filter((key) => honest.get(key) === isHonest).length
   const messages = totals.messages
+  const saboteurWork = providers.reduce((sum, one) => sum + (one.conduct.honest ? 0 : one.executions), 0)
   return {
     policy: policy.name,
     f,
@@ -300,6 +301,9 @@ function rowOf(
     wrongLeftStanding: totals.standing.size,
     // A checker ends the run at the first one.
     honestCondemned: 0,
+    wrongPerKeyMax: Math.max(0, ...totals.wrongBy.values()),
+    wrongPerKeyMean: round(totals.wrongBy.size === 0 ? 0 : totals.wrong / totals.wrongBy.size),
+    wrongPerHonestWork: round(totals.wrong / Math.max(1, saboteurWork - totals.lies)),
     saboteursFound: foundOf(false),
     disputes: totals.disputes,
     rechecks: totals.rechecks,
