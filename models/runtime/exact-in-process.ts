@@ -3,17 +3,20 @@ import type { Signature } from '../manifest/index.ts'
 import { digestOutcomes, verifyInputDigests } from './digests.ts'
 import type { ExactRuntime } from './exact.ts'
 import type { Answer, Ask } from './exact-answers.ts'
-import { type ExternalFiles, type HostedExactModel, hostExactModel } from './exact-loader.ts'
+import {
+  type ExternalFiles,
+  type HostedExactModel,
+  type HostOptions,
+  hostExactModel,
+} from './exact-loader.ts'
 import { exactRequests, exactRuntimeInfo } from './exact-runtime.ts'
 import { executeBatch } from './host-execution.ts'
 import { type ModelRuntime, RuntimeError } from './runtime.ts'
 
-export interface InProcessExactOptions {
+export interface InProcessExactOptions extends HostOptions {
   /** Default: what the model says of itself. */
   readonly signature?: Signature
   readonly external?: ExternalFiles
-  /** As `WasmMachineOptions`. */
-  readonly sessionBytesMax?: number
 }
 
 /**

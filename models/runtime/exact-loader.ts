@@ -14,11 +14,16 @@ import { WASM_HEAP_BYTES_KEPT } from './constants.ts'
 import type { Ask } from './exact-answers.ts'
 import { createExactExecutor } from './exact-execution.ts'
 import type { HostedAnswer, HostedModel } from './host-loop.ts'
-import { createWasmEngine } from './wasm-engine.ts'
+import { createWasmEngine, type WasmEngine } from './wasm-engine.ts'
 import { createWasmMachine, type WasmMachineOptions } from './wasm-machine.ts'
 
 /** Files outside the `.onnx` that hold tensors, by their location as the model writes it. */
 export type ExternalFiles = ReadonlyMap<string, Uint8Array>
+
+export interface HostOptions extends WasmMachineOptions {
+  /** Default: a new one. Models may share one that is not spent, as long as they run one after the other. */
+  readonly supplyEngine?: () => Promise<WasmEngine>
+}
 
 export interface HostedExactModel extends HostedModel {
   answer(ask: Ask): HostedAnswer
@@ -46,11 +51,11 @@ export async function hostExactModel(
   model: OnnxModel,
   external: ExternalFiles,
   signature: Signature,
-  options: WasmMachineOptions = {},
+  { supplyEngine = createWasmEngine, ...options }: HostOptions = {},
 ): Promise<HostedExactModel> {
   verifySignature(signature, modelSignature(model))
   const exact = prepareExactModel(model, external)
-  const engine = await createWasmEngine()
+  const engine = await supplyEngine()
   const machine = createWasmMachine(exact, engine, options)
   const executor = createExactExecutor(exact.plan, machine, signature, () => performance.now())
   return {
