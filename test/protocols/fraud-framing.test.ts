@@ -6,7 +6,6 @@ import type { Plan } from '../../models/plan/index.ts'
 import { digestTensors, encodeTensors } from '../../models/tensor/index.ts'
 import { encodeLeaf, flagValue, hashLeaf, type Leaf, merklePath } from '../../models/trace/index.ts'
 import {
-  type Accused,
   encodeFraudProof,
   FraudError,
   type FraudProof,
@@ -15,6 +14,7 @@ import {
   verifyFraudProof,
 } from '../../protocols/fraud/index.ts'
 import { sealJob, sealReceipt } from '../../protocols/receipt/index.ts'
+import { assembleProof, type SignedRun } from '../fixtures/assembled-proofs.ts'
 import { MODEL, SALT, testReceipt, testTerms } from '../fixtures/jobs.ts'
 import { seededSigner } from '../fixtures/seeded-signer.ts'
 import { HONEST, runToy, type ToyTrace, toyInputs, toyOperands } from '../fixtures/toy-execution.ts'
@@ -24,17 +24,22 @@ import { generator, randomPlan, toyPlan, toyValue } from '../fixtures/toy-plans.
 const signal = new AbortController().signal
 const OTHER_MODEL = `${MODEL.slice(0, -1)}a`
 
-/** One honest run and all that was signed about it. */
-interface Run {
+interface Run extends SignedRun {
   readonly plan: Plan
   readonly trace: ToyTrace
-  readonly signed: Accused
 }
 
 function honestRun(plan: Plan, seed: number, flag: boolean, signing: Signing = {}): Run | undefined {
   const inputs = toyInputs(plan, seed, flag)
   const trace = runToy(plan, inputs, { lies: HONEST })
-  return trace && { plan, trace, signed: signedTrace(plan, trace, inputs, signing) }
+  return (
+    trace && {
+      plan,
+      trace,
+      signed: signedTrace(plan, trace, inputs, signing),
+      operands: (index) => toyOperands(trace, trace.leaves[index]!),
+    }
+  )
 }
 
 /** Runs of one provider: other inputs, other terms, another lane of the job, another model. */
@@ -77,7 +82,7 @@ test('nothing that honest providers signed, however it is put together, makes a 
       fc.pre(runs.length > 2)
       const below = generator(choice)
       for (let round = 0; round < 25; round++) {
-        const proof = assemble(runs, below)
+        const proof = assembleProof(runs, below)
         if (proof === undefined) continue
         const verdict = await verify(proof, runs)
         assert.is.not(verdict.status, 'valid', JSON.stringify({ seed, choice, round, verdict }))
@@ -93,93 +98,6 @@ test('nothing that honest providers signed, however it is put together, makes a 
     assert.ok(seen.has(code), `${code}: ${JSON.stringify([...seen])}`)
   }
 })
-
-/** A proof of random claim out of random pieces, mostly of one run, so that it gets far. */
-function assemble(runs: readonly Run[], below: (n: number) => number): Uint8Array | undefined {
-  const main = runs[below(runs.length)]!
-  const any = () => (below(6) === 0 ? runs[below(runs.length)]! : main)
-  const { job, receipt, commitment } = {
-    job: any().signed.job,
-    receipt: any().signed.receipt,
-    commitment: any().signed.commitment,
-  }
-  const statements = { job, receipt, commitment }
-  const leaf = (at?: number): ProvenLeaf => proven(any(), below, at)
-  const index = below(main.trace.leaves.length)
-  try {
-    switch (below(8)) {
-      case 0:
-        return encodeFraudProof({
-          claim: 'shape',
-          ...statements,
-          leaves: [leaf(), leaf()].slice(0, below(3)),
-        })
-      case 1:
-        return encodeFraudProof({
-          claim: 'shape',
-          ...statements,
-          leaves: [leaf(index), leaf(index + 1 + below(2))],
-        })
-      case 2:
-      case 3: {
-        const others = [leaf(), leaf()].slice(0, below(3))
-        const { salt, inputs } = any().signed
-        return encodeFraudProof({
-          claim: 'operand',
-          ...statements,
-          leaves: [leaf(), ...others],
-          operand: below(4),
-          ...(below(2) === 0 ? {} : { given: { salt, inputs } }),
-        })
-      }
-      case 4: {
-        const { salt, inputs, outputs } = any().signed
-        return encodeFraudProof({
-          claim: 'output',
-          ...statements,
-          leaves: below(2) === 0 ? [] : [leaf()],
-          ...(below(4) === 0 ? {} : { output: below(3) }),
-          salt,
-          outputs,
-          ...(below(2) === 0 ? {} : { inputs }),
-        })
-      }
-      case 5:
-        return encodeFraudProof({ claim: 'receipt', ...statements })
-      case 6: {
-        const operands = toyOperands(main.trace, main.trace.leaves[below(3) === 0 ? 0 : index]!)
-        return encodeFraudProof({ claim: 'execution', ...statements, leaf: leaf(index), operands })
-      }
-      default: {
-        const pair = (pick: (run: Run) => Uint8Array): [Uint8Array, Uint8Array] => {
-          const [left, right] = [pick(main), pick(runs[below(runs.length)]!)].sort(Buffer.compare)
-          return [left!, right!]
-        }
-        return below(2) === 0
-          ? encodeFraudProof({ claim: 'receipts', job, receipts: pair(({ signed }) => signed.receipt) })
-          : encodeFraudProof({
-              claim: 'commitments',
-              job,
-              commitments: pair(({ signed }) => signed.commitment),
-            })
-      }
-    }
-  } catch (error) {
-    // Two equal statements, or payloads that a proof cannot hold.
-    if (error instanceof FraudError) return undefined
-    throw error
-  }
-}
-
-function proven(
-  { trace, signed }: Run,
-  below: (n: number) => number,
-  at = below(trace.leaves.length),
-): ProvenLeaf {
-  const index = Math.min(at, trace.leaves.length - 1)
-  const path = merklePath(signed.leaves.map(hashLeaf), below(12) === 0 ? 0 : index)
-  return { index, bytes: signed.leaves[index]!, path }
-}
 
 const plan = toyPlan()
 const main = honestRun(plan, 0, true)!
