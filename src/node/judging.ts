@@ -143,6 +143,8 @@ async function runOnOperandsOf(
       signal.throwIfAborted()
       if (!(error instanceof RuntimeError)) throw error
       failures.set(side, REFUSALS.includes(error.code) ? 'unshown' : 'nobody')
+      // The other side's operands are the same ones: two that explode alike would end two processes by it.
+      if (error.code === 'out-of-memory') break
     }
   }
   return { outputs: undefined, operands: undefined, serviceMs: 0, failures }
