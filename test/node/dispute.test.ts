@@ -1,55 +1,39 @@
 /** Disputes over real connections: nodes of this process, with the real engine and referee, and liars of every kind. */
 import { existsSync, readFileSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createInProcessExactRuntime, createStubRuntime } from '../../models/runtime/index.ts'
-import { importSource } from '../../models/source/index.ts'
-import { openModelStore, type StoredModel } from '../../models/store/index.ts'
-import { float32Elements, float32Tensor, type Tensor } from '../../models/tensor/index.ts'
+import { createInProcessExactRuntime } from '../../models/runtime/index.ts'
+import { float32Elements } from '../../models/tensor/index.ts'
 import { verifyFraudProof } from '../../protocols/fraud/index.ts'
 import { verifyBundle } from '../../protocols/receipt/index.ts'
 import {
-  createLyingExactRuntime,
-  createLyingRuntime,
   type Forgery,
   forgeLastStep,
   forgeMiddleStep,
   forgeOperand,
   honestTrace,
-  randomNoise,
   skipStep,
 } from '../../src/adversary/index.ts'
 import {
-  createLog,
-  type NodeParts,
-  type Recheck,
-  silentLog,
-  type VerimeshNode,
-} from '../../src/node/index.ts'
-import { scratchDirectory, startNode, stopNodes, untilKnown } from '../fixtures/nodes.ts'
-import { buildAffineModel } from '../fixtures/onnx-builder.ts'
+  ask,
+  createScene,
+  exactOutputs,
+  type MeshOptions,
+  ONNX,
+  type Scene,
+  startMesh as startMeshOf,
+  type TestMesh,
+} from '../fixtures/dispute-mesh.ts'
+import { scratchDirectory, stopNodes } from '../fixtures/nodes.ts'
 import { until } from '../fixtures/until.ts'
 
-const ONNX = buildAffineModel({ columns: 4, hidden: [8, 8], outputs: 3 })
-const X = float32Tensor('x', [1, 4], new Float32Array([0.5, -1, 2, 0.25]))
-const LOG = process.env.DEBUG_DISPUTES
-  ? createLog({ level: 'debug', json: false, write: (line) => process.stderr.write(`${line}\n`) })
-  : silentLog
-
-let storeDirectory: string
-let model: StoredModel
+let scene: Scene
 let truth: Float32Array
 
 test.before(async () => {
-  storeDirectory = await scratchDirectory()
-  const store = await openModelStore(storeDirectory)
-  const directory = await scratchDirectory()
-  await writeFile(join(directory, 'model.onnx'), ONNX)
-  model = await store.add(await importSource(directory, { workDirectory: store.workDirectory, name: 'mlp' }))
-  const exact = createInProcessExactRuntime(ONNX)
-  const [y] = await exactOutputs(exact)
+  scene = await createScene()
+  const [y] = await exactOutputs()
   truth = float32Elements(y!)
 })
 test.after(stopNodes)
@@ -160,80 +144,8 @@ test('in the exact lane an answer that is not its own trace is a proof', async (
 
 test.run()
 
-interface TestMesh {
-  readonly providers: readonly VerimeshNode[]
-  readonly requester: VerimeshNode
-  readonly rechecks: readonly Recheck[]
-  exposed(node: VerimeshNode, peer: string): boolean
-}
-
-/** One provider for each forgery; undefined stands for an honest one. Each lies in its own way, or all alike. */
-async function startMesh(
-  forgeries: readonly (Forgery | undefined)[],
-  { alike = false } = {},
-): Promise<TestMesh> {
-  const directories = new Map<string, string>()
-  const providers: VerimeshNode[] = []
-  for (const [index, forgery] of forgeries.entries()) {
-    const dataDirectory = await scratchDirectory()
-    const node = await startNode({
-      dataDirectory,
-      storeDirectory,
-      exactLane: true,
-      bootstrap: providers.slice(0, 1),
-      log: LOG,
-      parts: partsOf(forgery, alike ? 1 : index + 1),
-    })
-    directories.set(node.peerId, dataDirectory)
-    providers.push(node)
-  }
-  await Promise.all(providers.map((node) => node.provide(model.cid)))
-  await until('every exact lane is provided', () =>
-    providers.every((node) => node.status().models.some(({ lane }) => lane === 'exact')),
-  )
-  const rechecks: Recheck[] = []
-  const requester = await startNode({
-    storeDirectory,
-    listen: [],
-    bootstrap: providers.slice(0, 1),
-    log: LOG,
-    onRecheck: (recheck) => rechecks.push(recheck),
-    parts: { ...partsOf(undefined, 0), observeMs: 200, requesterLimits: { patienceMs: 300 } },
-  })
-  requester.seek(model.cid)
-  await untilKnown(
-    requester,
-    model.cid,
-    providers.map(({ peerId }) => peerId),
-  )
-  return {
-    providers,
-    requester,
-    rechecks,
-    exposed: (node, peer) => existsSync(join(directories.get(node.peerId)!, 'proofs', `${peer}.proof`)),
-  }
-}
-
-function partsOf(forgery: Forgery | undefined, seed: number): NodeParts {
-  const lie = { strategy: randomNoise, seed }
-  return {
-    createRuntime: () => {
-      const exact = createInProcessExactRuntime(ONNX)
-      // The native engine's part is played by the exact one: all that matters here is who lies.
-      const native = { ...exact, info: createStubRuntime({ seed: 1 }).info }
-      return forgery === undefined ? native : createLyingRuntime(native, lie)
-    },
-    createExact: (_model, role) => {
-      const exact = createInProcessExactRuntime(ONNX)
-      return forgery === undefined || role === 'referee'
-        ? exact
-        : createLyingExactRuntime(exact, { ...lie, forgery })
-    },
-  }
-}
-
-function ask({ requester }: TestMesh, terms: Partial<Parameters<VerimeshNode['submit']>[0]> = {}) {
-  return requester.submit({ model: model.cid, inputs: [X], timeoutMs: 10_000, ...terms })
+function startMesh(forgeries: readonly (Forgery | undefined)[], options?: MeshOptions): Promise<TestMesh> {
+  return startMeshOf(scene, forgeries, options)
 }
 
 /** Asks everybody, the liar among them. */
@@ -261,10 +173,4 @@ async function verifyProof(path: string | undefined, accused: string): Promise<v
     signal,
   )
   assert.is(verdict.status === 'valid' && verdict.accused, accused)
-}
-
-async function exactOutputs(exact: ReturnType<typeof createInProcessExactRuntime>): Promise<Tensor[]> {
-  const { decodeTensors, encodeTensors } = await import('../../models/tensor/index.ts')
-  const { outputs } = await exact.trace(encodeTensors([X]), new AbortController().signal)
-  return decodeTensors(outputs)
 }
