@@ -10,6 +10,11 @@ export type EvidenceKind =
   | 'violated-protocol'
   /** Its native answer lies outside the tolerance of its own exact run. Weighted, never final: hardware differs. */
   | 'contradicted-exact'
+  /**
+   * In place of that, where it was run again on the engine, version and instruction-set class that its receipt declares, and
+   * gave other bits. Weighs more: its own hardware is no excuse. Still this node's alone, and never final.
+   */
+  | 'contradicted-replay'
   /** Its own leaf was judged and found false. */
   | 'lost-dispute'
   /** It was silent about its own answer while it could have spoken. */

@@ -45,6 +45,9 @@ export const REPUTATION_PARAMS: ReputationParams = {
     disagreed: Math.log(100),
     // Beyond twenty tolerances of its own exact run: honestly seen on no input; an adversarial one can be built.
     'contradicted-exact': Math.log(1000),
+    // Nor does hardware of its class give it (bitwise alike in 96 of 96 runs on three emulated processors of one class). What
+    // is left of an excuse is an engine with other options, or memory that fails.
+    'contradicted-replay': Math.log(10_000),
     // It answers pings and not the question: a peer behind a failing disk does that too.
     withheld: Math.log(50),
     // Proved: final, whatever the number.

@@ -82,6 +82,7 @@ function reasonsFor({ condemned, counts, reliability }: LedgerEntry, best: Track
   }
   const told: readonly [keyof typeof counts, string][] = [
     ['contradicted-exact', 'gave an answer that its own exact run contradicts'],
+    ['contradicted-replay', 'gave an answer that neither its own exact run nor hardware like its own gives'],
     ['withheld', 'was silent about an answer of its own'],
     ['violated-protocol', 'broke the protocol'],
     ['disagreed', 'answered something else than what was accepted'],

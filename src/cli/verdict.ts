@@ -36,6 +36,8 @@ const KINDS: Readonly<Record<DisputeKind, string>> = {
   shape: 'its trace is not one of this model',
   equivocation: 'it signed two different answers',
   'contradicted-exact': 'its answer is not that of its own exact run',
+  'contradicted-replay':
+    'its answer is not that of its own exact run, nor what hardware like the one it declares gives here',
   withheld: 'it did not show what it had signed',
 }
 

@@ -61,3 +61,11 @@ export const DISPUTE_HOLD_MS_MAX = 20_000
 export const CONTRADICTION_FACTOR = 20
 /** But never more than this: rounding weights to 8 bits lands at 1e-2. */
 export const CONTRADICTION_TAU_MAX = 1e-2
+/** A native run takes milliseconds, and a process half a second to start: slower than this, a replay says nothing. */
+export const REPLAY_MS_MAX = 10_000
+/** Replays under way at once; one more says nothing. As many as one job has providers. */
+export const REPLAYS_MAX = 16
+/** Processes that replay, one a model: contradictions are rare, and about few models at a time. */
+export const REPLAYERS_MAX = 2
+/** How long such a process is kept without work: whoever was caught once is asked again within a page. */
+export const REPLAYER_IDLE_MS = 60_000

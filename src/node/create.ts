@@ -23,7 +23,13 @@ import { createRequester } from '../requester/index.ts'
 import { createRandom } from '../routing/index.ts'
 import { now } from './clock.ts'
 import type { NodeConfig } from './config.ts'
-import { ALIVE_TIMEOUT_MS, DRAIN_DEFAULT_MS, FLUSH_MS, MODEL_MEMORY_PART } from './constants.ts'
+import {
+  ALIVE_TIMEOUT_MS,
+  DRAIN_DEFAULT_MS,
+  FLUSH_MS,
+  MODEL_MEMORY_PART,
+  REPLAYER_IDLE_MS,
+} from './constants.ts'
 import { createDescriber } from './describing.ts'
 import { createDisputing } from './disputing.ts'
 import { createExactLanes } from './exact-lanes.ts'
@@ -32,6 +38,7 @@ import { JobError, NodeError, type NodeStatus, type VerimeshNode } from './node.
 import { openProofs } from './proofs.ts'
 import { createProviderDriver } from './provider-driver.ts'
 import { createRechecking } from './rechecking.ts'
+import { createReplaying } from './replaying.ts'
 import { createRequesterDriver } from './requester-driver.ts'
 import { createTracing, type TraceableModel } from './tracing.ts'
 import { VERSION } from './version.ts'
@@ -89,10 +96,16 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     },
   })
   const rechecking = createRechecking({ again, onRecheck: (recheck) => config.onRecheck?.(recheck), log })
+  const replaying = createReplaying({
+    store,
+    create: (model) => parts.createRuntime?.(model) ?? createNative(model, REPLAYER_IDLE_MS),
+    log,
+  })
   const disputing = createDisputing({
     client: createDisputeClient({ libp2p: host }),
     lanes,
     laneId: exactRuntimeInfo().version,
+    replaying,
     signer,
     log,
     isAlive: async (peer, signal) => {
@@ -177,15 +190,20 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     log,
   })
 
-  async function loadNative({ manifest, modelPath }: StoredModel): Promise<ModelRuntime> {
-    const runtime = createNativeRuntime({
+  function createNative({ manifest, modelPath }: StoredModel, idleMs?: number) {
+    return createNativeRuntime({
       modelPath,
       signature: manifest.signature,
       batching: manifest.batching.independent,
       memoryBytesMax: config.modelMemoryBytesMax ?? Math.floor(memoryBytes() * MODEL_MEMORY_PART),
       threads: config.threads ?? Math.max(1, Math.floor(availableParallelism() / 2)),
+      ...(idleMs === undefined ? {} : { idleMs }),
       onLog: (level, message) => log[level](message, { model: manifest.name }),
     })
+  }
+
+  async function loadNative(model: StoredModel): Promise<ModelRuntime> {
+    const runtime = createNative(model)
     try {
       await runtime.load(stopping.signal)
       return runtime
@@ -318,6 +336,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     requester.stop()
     await disputeServer.stop()
     await proofs.stop()
+    await replaying.close()
     await lanes.close()
     finder.stop()
     await inferenceServer.stop(hurry.signal.aborted ? 0 : Math.min(drainMs, FLUSH_MS))

@@ -5,7 +5,7 @@
  * Nobody is found guilty here without a proof that was verified first, by the rules that strangers will apply to it.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import { stepAt } from '../../models/plan/index.ts'
+import { type Plan, stepAt } from '../../models/plan/index.ts'
 import type { ExactRuntime, Trace } from '../../models/runtime/index.ts'
 import { hashLeaf, merkleRoot } from '../../models/trace/index.ts'
 import {
@@ -22,8 +22,8 @@ import {
   proveReceipt,
   type VerifiableModel,
 } from '../../protocols/fraud/index.ts'
-import { type ExactRun, NO_STEPS_DIGEST, sealReceipt } from '../../protocols/receipt/index.ts'
-import type { JobId, Judgement, Party, RequesterEvent } from '../requester/index.ts'
+import { type ExactRun, NO_STEPS_DIGEST, openReceipt, sealReceipt } from '../../protocols/receipt/index.ts'
+import type { JobId, Judgement, Party, Replay, RequesterEvent } from '../requester/index.ts'
 import { compareTensorsGradually, SELF } from '../verification/index.ts'
 import { now } from './clock.ts'
 import { DISPUTE_HOLD_MS_MAX } from './constants.ts'
@@ -36,6 +36,7 @@ import { inputDigests, judgeTraces, type SideFinding, type TracedSide } from './
 import type { Log } from './log.ts'
 import type { DisputeKind, DisputeReport } from './node.ts'
 import { proveGuilt } from './proving.ts'
+import type { Replaying } from './replaying.ts'
 
 /** A job as the requester driver has it. */
 export interface DisputedJob {
@@ -98,6 +99,7 @@ export interface DisputingComponents {
   readonly client: DisputeClient
   readonly lanes: ExactLanes
   readonly laneId: string
+  readonly replaying: Pick<Replaying, 'replay'>
   readonly signer: Signer
   readonly log: Log
   /** Whether a peer that was silent still answers pings: then its silence is its own. */
@@ -135,7 +137,7 @@ interface JobDisputes {
 }
 
 export function createDisputing(components: DisputingComponents): Disputing {
-  const { client, lanes, laneId, signer, log } = components
+  const { client, lanes, laneId, replaying, signer, log } = components
   const jobs = new Map<JobId, JobDisputes>()
   const turns = createDisputeTurns(DISPUTE_HOLD_MS_MAX, (ms, callback) => {
     const timer = setTimeout(callback, ms).unref()
@@ -231,7 +233,8 @@ export function createDisputing(components: DisputingComponents): Disputing {
       const widerTau = contradictionTau(Math.max(job.signed.tau, job.declaredTau))
       const contradicts = !agrees && !(await isNear(job, answer, exact, widerTau))
       job.signal.throwIfAborted()
-      if (contradicts) await contradicted(job, attempt, answer)
+      const replay = contradicts ? await replayed(job, answer) : undefined
+      if (contradicts && replay !== 'same') await contradicted(job, attempt, answer, replay)
       job.signal.throwIfAborted()
       return {
         type: 'traced',
@@ -241,6 +244,7 @@ export function createDisputing(components: DisputingComponents): Disputing {
         outputDigest: Buffer.from(commitment.outputDigest).toString('hex'),
         agrees,
         contradicts,
+        ...(replay === undefined ? {} : { replay }),
       }
     } catch (error) {
       job.signal.throwIfAborted()
@@ -291,13 +295,36 @@ export function createDisputing(components: DisputingComponents): Disputing {
     }
   }
 
+  /** What this machine's own native run says of a native answer that contradicts its own exact run. */
+  async function replayed(job: DisputedJob, { provider, receipt }: DisputedAnswer) {
+    if (job.signed.lane === 'exact') return undefined
+    const plan = await planOf(job)
+    if (plan === undefined) return undefined
+    const opened = openReceipt(receipt).receipt
+    const replay = await replaying.replay(job.signed, { cid: job.model, plan }, opened, job.signal)
+    if (replay === 'same') {
+      log.warn('a native answer is far off its own exact run, and honest: this machine gives the same bits', {
+        jobId: job.signed.id,
+        model: job.model,
+        provider,
+        instructionSet: opened.runtime.instructionSet,
+      })
+    }
+    return replay
+  }
+
   /** A native answer against its own exact run is for this node alone; an exact one is a proof. */
-  async function contradicted(job: DisputedJob, attempt: number, answer: DisputedAnswer): Promise<void> {
+  async function contradicted(
+    job: DisputedJob,
+    attempt: number,
+    answer: DisputedAnswer,
+    replay: Replay | undefined,
+  ): Promise<void> {
     const session = disputesOf(job.signed.id).sides.get(attempt)?.session
     if (session === undefined) throw new DisputeEnded('the dispute is over')
     let proof: string | undefined
     let proven: ProvenFraud | undefined
-    let kind: DisputeKind = 'contradicted-exact'
+    let kind: DisputeKind = replay === 'elsewhere' ? 'contradicted-replay' : 'contradicted-exact'
     if (job.signed.lane === 'exact') {
       const model = await modelOf(job)
       const statements = { job: job.signed.envelope, receipt: answer.receipt, commitment: session.sealed }
@@ -517,6 +544,17 @@ export function createDisputing(components: DisputingComponents): Disputing {
     const plan = await runtime.plan(signal)
     if (Buffer.from(plan.root).toString('hex') !== planRoot) return undefined
     return { plan, laneId, runStep: (...step) => runtime.runStep(...step) }
+  }
+
+  /** Where this machine cannot tell, nothing is said of anybody's trace. */
+  async function planOf(job: DisputedJob): Promise<Plan | undefined> {
+    try {
+      return (await modelOf(job))?.plan
+    } catch (error) {
+      job.signal.throwIfAborted()
+      log.info('the plan of a model could not be read here', { model: job.model, error })
+      return undefined
+    }
   }
 
   function report(job: DisputedJob, found: Omit<DisputeReport, 'jobId' | 'model'>): void {

@@ -14,6 +14,8 @@ export interface SignedJob {
   readonly salt: Uint8Array
   /** Canonical payload of the inputs. */
   readonly inputs: Uint8Array
+  /** Digest of them under the salt. */
+  readonly inputDigest: Uint8Array
   readonly lane: Lane
   readonly tau: number
 }
@@ -48,5 +50,5 @@ export async function newJob(terms: JobTerms): Promise<SignedJob> {
     inputBytes: inputs.byteLength,
   })
   const id = Buffer.from(commitment).toString('hex')
-  return { id, commitment, envelope, salt, inputs, lane, tau }
+  return { id, commitment, envelope, salt, inputs, inputDigest, lane, tau }
 }

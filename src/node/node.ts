@@ -119,7 +119,10 @@ export type DisputeKind =
   | 'execution'
   | 'shape'
   | 'equivocation'
+  /** A native answer that is not that of its own exact run. */
   | 'contradicted-exact'
+  /** The same, and running it again here, on hardware of the class that its receipt declares, gave other bits. */
+  | 'contradicted-replay'
   | 'withheld'
 
 export class JobError extends Error {

@@ -22,7 +22,13 @@ import type {
   RequesterEvent,
 } from '../requester/index.ts'
 import type { Candidate } from '../routing/index.ts'
-import { ANSWERS_MAX, compareTensorsGradually, SELF, type Verdict } from '../verification/index.ts'
+import {
+  ANSWERS_MAX,
+  compareTensorsGradually,
+  isAnswerAlone,
+  SELF,
+  type Verdict,
+} from '../verification/index.ts'
 import { AttemptError, attemptFailure, refusalCode } from './attempt-failure.ts'
 import { writeBundle } from './bundle.ts'
 import { now } from './clock.ts'
@@ -353,7 +359,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
     if (run === undefined) return { traces: [], ownRun: undefined }
     const untold = new Set(
       discarded
-        .filter(({ reason }) => reason !== 'contradicted-exact' || spec.lane === 'exact')
+        .filter(({ reason }) => !isAnswerAlone(reason) || spec.lane === 'exact')
         .map(({ provider }) => provider),
     )
     const traces = [...disputing.tracesOf(spec.id, run)].filter(([provider]) => !untold.has(provider))
@@ -516,6 +522,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
 const DISAGREEMENTS: readonly EvidenceKind[] = [
   'disagreed',
   'contradicted-exact',
+  'contradicted-replay',
   'lost-dispute',
   'withheld',
   'fraud-proof',

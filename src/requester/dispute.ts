@@ -14,6 +14,7 @@ import {
   type DisputeRecord,
   type DisputeSummary,
   type GuiltKind,
+  isAnswerAlone,
   SELF,
 } from '../verification/index.ts'
 import type { Judgement, Party, ProviderId, RequesterEvent } from './events.ts'
@@ -40,7 +41,10 @@ export type TraceState =
       readonly outputDigest: string
       /** Its answer stands with its own exact run. */
       readonly agrees: boolean
-      /** It does not, but is so near that honest machines give it too. */
+      /**
+       * It does not, but is so near that honest machines give it too, or the very bits that hardware of its class gives: held
+       * against nobody.
+       */
       readonly near: boolean
     }
   /** No loss; `againAtMs` is finite where it said busy. */
@@ -81,7 +85,7 @@ export function openDispute(job: Job): Dispute {
 /** Answered, and not fallen. Whose answer contradicts its own exact run has lost that answer, not its trace. */
 export function isParty(job: Job, { provider, state }: Attempt): boolean {
   const reason = job.out.get(provider)
-  return state.status === 'answered' && (reason === undefined || reason === 'contradicted-exact')
+  return state.status === 'answered' && (reason === undefined || isAnswerAlone(reason))
 }
 
 /** The parties that have traced, in the order in which they were drawn. */
@@ -210,11 +214,15 @@ export function learnTrace(
   const attempt = job.attempts[event.attempt]
   if (attempt === undefined || awaitedTrace(job, attempt) === undefined) return
   const { root, outputDigest } = event
-  const agrees = job.spec.lane === 'exact' ? digestOf(attempt) === outputDigest : event.agrees
-  const contradicts = job.spec.lane === 'exact' || event.contradicts !== false
+  const isExact = job.spec.lane === 'exact'
+  const agrees = isExact ? digestOf(attempt) === outputDigest : event.agrees
+  const replay = isExact ? undefined : event.replay
+  const contradicts = isExact || (event.contradicts !== false && replay !== 'same')
   const near = !agrees && !contradicts
   job.dispute!.traces.set(attempt.number, { status: 'traced', root, outputDigest, agrees, near })
-  return agrees || !contradicts ? [] : discard(job, attempt.provider, 'contradicted-exact')
+  if (agrees || near) return []
+  const reason = replay === 'elsewhere' ? 'contradicted-replay' : 'contradicted-exact'
+  return discard(job, attempt.provider, reason)
 }
 
 /** Takes in that there is no trace; undefined when it comes late or was never demanded. */

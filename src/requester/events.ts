@@ -98,6 +98,12 @@ export type RequesterEvent =
        * which two engines part by more than the tolerance: such an answer is not taken, and held against nobody.
        */
       readonly contradicts?: boolean
+      /**
+       * What running a contradicting native answer again here gave, on the engine, version and instruction-set class of its
+       * receipt: the very same bits, so that it is no lie but an input on which engines part; or others. Left out where
+       * nothing was run.
+       */
+      readonly replay?: Replay
     }
   /**
    * A demand waits for its turn on this side, or has just got it: from then on the provider's time counts. A driver that
@@ -138,6 +144,9 @@ export type RequesterEvent =
   | { readonly type: 'exposed'; readonly provider: ProviderId }
   | { readonly type: 'timerExpired'; readonly timer: string }
   | { readonly type: 'cancelled'; readonly jobId: JobId }
+
+/** Whether a run here gave the very bits of an answer, or others. */
+export type Replay = 'same' | 'elsewhere'
 
 export type TraceFailureCode =
   /** No loss, and no evidence: it may be asked again. */

@@ -9,6 +9,7 @@ export type {
   Judgement,
   Party,
   ProviderId,
+  Replay,
   RequesterEvent,
   TraceFailureCode,
 } from './events.ts'

@@ -328,7 +328,7 @@ class RequesterMachine {
   #find(job: Job, findings: readonly Finding[] | undefined, nowMs: number): boolean {
     for (const [provider, evidence] of findings ?? []) {
       this.#record(job, provider, evidence)
-      if (evidence === 'contradicted-exact' || evidence === 'withheld') this.#distrust(job, provider, nowMs)
+      if (isDistrusting(evidence)) this.#distrust(job, provider, nowMs)
     }
     if (findings !== undefined && findings.length > 0) updateCluster(job)
     return findings !== undefined
@@ -638,3 +638,8 @@ const SHARE_SLACK = 8
 
 /** Part of the time-out of an attempt after which one that may not be given up yet is looked at again. */
 const HEDGE_PAUSE = 0.25
+
+/** What finds somebody out without a proof. */
+function isDistrusting(evidence: EvidenceKind): boolean {
+  return evidence === 'contradicted-exact' || evidence === 'contradicted-replay' || evidence === 'withheld'
+}

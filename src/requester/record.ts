@@ -119,7 +119,7 @@ export function evidenceFrom(
   })
 }
 
-/** Near its own exact run, though not within the tolerance of it: honest hardware does that on some inputs. */
+/** Not within the tolerance of its own exact run, but what honest hardware gives on some inputs. */
 function isNear(job: Job, { number }: Attempt): boolean {
   const trace = job.dispute?.traces.get(number)
   return trace?.status === 'traced' && trace.near

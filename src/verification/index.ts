@@ -41,6 +41,7 @@ export {
   type DisputeRecord,
   type DisputeSummary,
   type GuiltKind,
+  isAnswerAlone,
   isLabelAtLeast,
   SELF,
   VERDICT_LABELS,

@@ -18,10 +18,17 @@ export type DiscardReason =
   | 'violated-protocol'
   /** Its native answer lies outside the tolerance of its own exact run. Its trace still counts. */
   | 'contradicted-exact'
+  /** The same, and hardware of the class that it declared gives other bits. Its trace still counts. */
+  | 'contradicted-replay'
   /** A fraud proof against its key was verified. */
   | 'exposed'
   /** It was found out in another job, without a proof. */
   | 'distrusted'
+
+/** Whether only the answer is lost: what its giver's exact run gave is a statement of its own. */
+export function isAnswerAlone(reason: DiscardReason): boolean {
+  return reason === 'contradicted-exact' || reason === 'contradicted-replay'
+}
 
 /** Two traces that were held against each other. */
 export interface DisputeSummary {

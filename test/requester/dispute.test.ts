@@ -341,6 +341,64 @@ test('an answer near its own exact run, but not near enough, is taken by nobody 
   assert.is(bench.of('recordEvidence').filter(({ evidence }) => evidence === 'contradicted-exact').length, 1)
 })
 
+test('a native answer that hardware of its own class does not give weighs more, and is told once', () => {
+  const bench = createDispute({ canRecompute: true })
+  bench.begin()
+  const liar = bench.provider(1)
+  bench.traced(0, 'true')
+  bench.traced(1, 'true', false, 'elsewhere')
+  bench.join(2)
+  bench.traced(2, 'true')
+  assert.equal(bench.settled()?.verdict.discarded, [{ provider: liar, reason: 'contradicted-replay' }])
+  assert.equal(
+    bench.settled()?.verdict.traced,
+    [0, 1, 2].map(bench.provider).sort(),
+    'its trace still counts',
+  )
+  assert.equal(
+    bench.evidence().filter((line) => line.startsWith(`${liar} `)),
+    [`${liar} contradicted-replay`],
+  )
+  bench.tell({ type: 'submitted', job: { ...bench.job, id: 'later' } })
+  bench.tell({ type: 'candidatesFound', jobId: 'later', candidates: candidates(6), complete: true })
+  const asked = bench.of('dispatch').filter(({ jobId }) => jobId === 'later')
+  assert.ok(asked.length === 2 && !asked.some(({ provider }) => provider === liar), 'nor is it asked again')
+})
+
+test('a native answer that hardware of its own class gives too is not taken, and nothing is held against it', () => {
+  for (const recompute of [false, true]) {
+    const bench = createDispute({ canRecompute: true, recompute })
+    bench.begin()
+    const honest = bench.provider(1)
+    bench.traced(0, 'true')
+    bench.traced(1, 'true', false, 'same')
+    bench.join(2)
+    bench.traced(2, 'true')
+    if (recompute) bench.recomputed('true', [0, 2])
+    const about = recompute ? 'recomputed' : 'refereed'
+    assert.equal(bench.settled()?.verdict.disagreed, [honest], about)
+    assert.not.equal(bench.settled()?.accepted, 1, about)
+    bench.pass(9_999)
+    assert.equal(
+      bench.evidence().filter((line) => line.startsWith(`${honest} `)),
+      [],
+      about,
+    )
+    bench.tell({ type: 'submitted', job: { ...bench.job, id: 'later' } })
+    const again = candidates(6).filter(({ provider }) => [honest, bench.provider(0)].includes(provider))
+    bench.tell({ type: 'candidatesFound', jobId: 'later', candidates: again, complete: true })
+    const asked = bench.of('dispatch').filter(({ jobId }) => jobId === 'later')
+    assert.is(asked.length, 2, about)
+  }
+})
+
+test('an exact answer that is not its own trace is excused by no replay', () => {
+  const bench = createDispute({ lane: 'exact' })
+  bench.begin()
+  bench.traced(1, 'true', false, 'same')
+  assert.equal(bench.evidence(), [`${bench.provider(1)} contradicted-exact`])
+})
+
 test('a demand that waits for its turn on this side is nobody slow', () => {
   const bench = createDispute()
   bench.begin()
