@@ -15,6 +15,7 @@ export {
 } from '../models/tensor/index.ts'
 export { type BundleReport, ReceiptError, verifyBundle } from '../protocols/receipt/index.ts'
 export {
+  type BackgroundWork,
   type ClosedJob,
   createLog,
   createNode,

@@ -79,6 +79,7 @@ async function infer(text: string, options: InferOptions, terminal: Terminal): P
     if (!options.json) for (const dispute of closed.disputes) terminal.note(disputeLine(dispute))
     if (options.out === '-') await writeOnly(result.outputs)
     else await show(final, closed, options, terminal)
+    await session.finish(options)
   } finally {
     noteUnreachable(session, terminal)
     await session.close()

@@ -88,6 +88,7 @@ async function run(text: string, file: string, options: AskOptions, terminal: Te
     show(reading, await Promise.all(asked), elapsedMs, options, terminal)
     const counted = countedNote(options, store.get(cid) !== undefined)
     if (counted !== undefined) terminal.note(counted)
+    await session.finish(options, stop.signal)
   } finally {
     terminal.progress('')
     process.off('SIGINT', onInterrupt)

@@ -8,6 +8,7 @@ import {
   type SubmitRequest,
 } from '../node/index.ts'
 import type { Terminal } from './terminal.ts'
+import { recheckLine } from './verdict.ts'
 
 /** A way to ask the mesh: through the running node, or through one that lives as long as the command. */
 export interface Session {
@@ -16,6 +17,11 @@ export interface Session {
   submit(request: SubmitRequest): Promise<JobResult>
   /** Bootstraps that do not answer, each with the reason. */
   unreachable(): readonly string[]
+  /**
+   * After the person has what was asked for: does what a short-lived node put off, for no longer than the command's own jobs
+   * may take. A running node does that by itself. Ends when `signal` fires.
+   */
+  finish(options: { readonly timeout: number }, signal?: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
@@ -37,6 +43,7 @@ export async function openSession(options: {
       describe: (cid, signal) => running.describe(cid, signal),
       submit: (request) => running.submit(request),
       unreachable: () => [],
+      finish: async () => {},
       close: async () => {},
     }
   }
@@ -46,6 +53,7 @@ export async function openSession(options: {
     listen: [],
     bootstrap: options.bootstrap,
     mdns: options.mdns,
+    onRecheck: (recheck) => options.terminal.note(recheckLine(recheck)),
     log: createLog({
       level: options.verbose ? 'debug' : 'error',
       json: false,
@@ -61,6 +69,21 @@ export async function openSession(options: {
         .status()
         .bootstrap.filter(({ connected }) => !connected)
         .map(({ multiaddr, error }) => `${multiaddr}${error === undefined ? '' : `: ${error}`}`),
+    finish: async ({ timeout }, signal) => {
+      const late = AbortSignal.timeout(timeout * 1000)
+      const { rechecks: left } = await node.idle({
+        signal: signal === undefined ? late : AbortSignal.any([signal, late]),
+        onWaiting: ({ rechecks }) =>
+          options.terminal.progress(
+            `${rechecks} earlier answers rest on keys that were exposed since: checking them again ...`,
+          ),
+      })
+      options.terminal.progress('')
+      if (left > 0)
+        options.terminal.note(
+          `${left} earlier answers are still to be checked again: the next command goes on`,
+        )
+    },
     close: () => node.stop({ drainMs: 0 }),
   }
 }

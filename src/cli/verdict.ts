@@ -1,4 +1,10 @@
-import type { DisputeKind, DisputeReport, JobProgress } from '../node/index.ts'
+import {
+  type DisputeKind,
+  type DisputeReport,
+  type JobProgress,
+  printable,
+  type Recheck,
+} from '../node/index.ts'
 import type { Verdict } from '../verification/index.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -28,6 +34,12 @@ export function disputeLine(dispute: DisputeReport): string {
   const moved = bytes < 1e5 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
   const kept = proof === undefined ? 'no proof that others need believe' : `proof: ${proof}`
   return `...${loser.slice(-8)} lost${where}: ${KINDS[kind]}; referee ${refereeMs.toFixed(1)} ms, ${moved} moved; ${kept}`
+}
+
+/** An answer that rested on a key which was exposed later, in a line. */
+export function recheckLine({ provider, outcome, reason, bundle, jobId }: Recheck): string {
+  const what = bundle ?? `job ${jobId.slice(0, 12)}`
+  return `an earlier answer rested on ...${provider.slice(-8)}, which was proved to have lied elsewhere. Checked again: ${outcome} (${printable(reason)}); ${what}`
 }
 
 const KINDS: Readonly<Record<DisputeKind, string>> = {

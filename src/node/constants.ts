@@ -69,3 +69,9 @@ export const REPLAYS_MAX = 16
 export const REPLAYERS_MAX = 2
 /** How long such a process is kept without work: whoever was caught once is asked again within a page. */
 export const REPLAYER_IDLE_MS = 60_000
+/** How long somebody who checks an answer again has it for itself: the longest job, and a trace before it. */
+export const RECEIPT_CLAIM_MS = 2 * JOB_TIMEOUT_MAX_MS
+/** Attempts to check an answer again, each by another process or after a restart: without a mesh none succeeds. */
+export const RECEIPT_TRIES_MAX = 3
+/** How long the index of receipts may be waited for, which stops the event loop: another process writes for under 1 ms. */
+export const RECEIPT_LOCK_MS_MAX = 200

@@ -37,6 +37,7 @@ import { createFinder } from './finding.ts'
 import { JobError, NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
 import { openProofs } from './proofs.ts'
 import { createProviderDriver } from './provider-driver.ts'
+import { createReceiptDatabase } from './receipt-database.ts'
 import { createRechecking } from './rechecking.ts'
 import { createReplaying } from './replaying.ts'
 import { createRequesterDriver } from './requester-driver.ts'
@@ -95,7 +96,12 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       dial: (peer, options) => mesh.connect(String(peer), options?.signal ?? stopping.signal),
     },
   })
-  const rechecking = createRechecking({ again, onRecheck: (recheck) => config.onRecheck?.(recheck), log })
+  const rechecking = createRechecking({
+    again,
+    index: createReceiptDatabase(dataDirectory, { log }),
+    onRecheck: (recheck) => config.onRecheck?.(recheck),
+    log,
+  })
   const replaying = createReplaying({
     store,
     create: (model) => parts.createRuntime?.(model) ?? createNative(model, REPLAYER_IDLE_MS),
@@ -343,7 +349,12 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     await filesServer.stop()
     client.close()
     await mesh.stop()
+    await rechecking.idle()
+    rechecking.close()
   }
+
+  // A command does its own work first: see `idle`.
+  if (!config.ephemeral) rechecking.resume(proofs.exposed())
 
   return {
     peerId: host.peerId.toString(),
@@ -360,6 +371,13 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       }
     },
     status,
+    idle: async ({ signal, onWaiting } = {}) => {
+      rechecking.resume(proofs.exposed())
+      const waiting = () => ({ rechecks: rechecking.waiting() })
+      if (rechecking.waiting() > 0) onWaiting?.(waiting())
+      await orAborted(rechecking.idle(), signal)
+      return waiting()
+    },
     peers: () =>
       book.peers(now()).map(({ peerId, addresses, connected, rttMs, models, results, disagreed }) => ({
         peerId,
@@ -386,6 +404,17 @@ function notOneself(error: unknown): unknown {
     ...error.failure,
     message: `${error.failure.message} This node provides the model itself, but does not count itself: its own word would check nothing.`,
   })
+}
+
+/** Resolves with `work`, or when the signal fires. */
+async function orAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return work
+  const aborted = Promise.withResolvers<void>()
+  const onAbort = (): void => aborted.resolve()
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  await Promise.race([work, aborted.promise])
+  signal.removeEventListener('abort', onAbort)
 }
 
 /** What the machine has, or the container that this process is in; 0 or a huge number says that there is no limit. */

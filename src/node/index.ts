@@ -5,6 +5,7 @@ export { prepareHeap } from './heap.ts'
 export { createLog, type Log, type LogFields, type LogLevel, silentLog } from './log.ts'
 export { type Measurement, readMeasurement, writeMeasurement } from './measurements.ts'
 export {
+  type BackgroundWork,
   type ClosedJob,
   type DescribedModel,
   type DisputeKind,

@@ -20,6 +20,16 @@ export interface VerimeshNode {
   status(): NodeStatus
   peers(): PeerStatus[]
   /**
+   * Does what goes on behind the person's jobs, and resolves with what of it is left when it is done or `signal` fires:
+   * answers are checked again that rest on a key which was exposed since, also while no node ran on this data directory. A
+   * node that is not `ephemeral` begins with that by itself. Checks that are left are taken up by the next node.
+   */
+  idle(options?: {
+    readonly signal?: AbortSignal
+    /** Told what there is to do, if anything. */
+    readonly onWaiting?: (waiting: BackgroundWork) => void
+  }): Promise<BackgroundWork>
+  /**
    * Refuses new work, finishes (up to `drainMs`) what runs, leaves the mesh. Idempotent; with a `drainMs` of 0 it also
    * ends the draining that an earlier call began.
    */
@@ -55,6 +65,12 @@ export interface SubmitRequest {
   readonly digestsOnly?: boolean
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: JobProgress) => void
+}
+
+/** How much goes on behind the person's jobs. */
+export interface BackgroundWork {
+  /** Answers that are to be checked again. */
+  readonly rechecks: number
 }
 
 export type PolicyName = 'referee' | 'quorum'

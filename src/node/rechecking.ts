@@ -2,14 +2,17 @@
  * When a key is exposed, whatever rested on its word is in doubt. Every such answer of this node is computed again, one
  * after the other and behind everything else, and its owner is told what came of it.
  */
-import { readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { replaceFile } from '../../peers/files/index.ts'
-import { decodeBundle } from '../../protocols/receipt/index.ts'
+import { BUNDLE_BYTES_MAX, type Bundle, decodeBundle } from '../../protocols/receipt/index.ts'
 import { compareTensorsGradually, type Verdict } from '../verification/index.ts'
 import { RECHECKED_JOBS_MAX } from './constants.ts'
 import { contradictionTau } from './contradiction.ts'
 import type { Log } from './log.ts'
+import { createMemoryIndex, type ReceiptIndex, type RestingAnswer } from './receipt-index.ts'
 
 /** What came of an answer that rested on a key that was exposed later. */
 export interface Recheck {
@@ -40,9 +43,19 @@ export interface Rechecking {
   settled(job: SettledJob): void
   /** A proof against a key was verified. */
   exposed(provider: string): void
+  /**
+   * Checks what rests on the word of these, who were exposed before: while no node ran, or by another process. What is
+   * being checked by another process is left to that one.
+   */
+  resume(exposed: readonly string[]): void
+  /** Answers that wait to be checked again. */
+  waiting(): number
   /** Resolves when nothing waits to be checked again. */
   idle(): Promise<void>
+  /** Ends what is under way, to be taken up by the next process; what closes after that is still remembered. */
   stop(): void
+  /** Nothing is remembered after this. */
+  close(): void
 }
 
 export interface RecheckingComponents {
@@ -55,6 +68,8 @@ export interface RecheckingComponents {
     inputs: Uint8Array,
     signal: AbortSignal,
   ) => Promise<{ readonly outputs: Uint8Array; readonly by: string }>
+  /** Remembers answers whose bundle was kept beyond the life of this process. */
+  readonly index: ReceiptIndex
   readonly onRecheck: (recheck: Recheck) => void
   readonly log: Log
 }
@@ -62,72 +77,131 @@ export interface RecheckingComponents {
 /** What is appended to a bundle's name for the mark beside it. */
 export const RECHECK_SUFFIX = '.recheck.json'
 
-export function createRechecking({ again, onRecheck, log }: RecheckingComponents): Rechecking {
-  const jobs = new Map<string, SettledJob>()
+export function createRechecking({ again, index, onRecheck, log }: RecheckingComponents): Rechecking {
+  /** Of answers without a bundle there is nothing to check, but somebody to tell while it is here. */
+  const memory = createMemoryIndex()
   /** Keys that were exposed, for answers that close after that; the oldest goes first. */
   const exposedKeys = new Set<string>()
+  /** What waits, by job. */
+  const queued = new Set<string>()
   const stopping = new AbortController()
   let work: Promise<void> = Promise.resolve()
 
-  async function recheck(job: SettledJob, provider: string): Promise<void> {
-    if (stopping.signal.aborted) return
-    const { jobId, model, bundle } = job
-    const found: Recheck = { jobId, model, provider, bundle, ...(await judge(job)) }
+  function enqueue(place: ReceiptIndex, answer: RestingAnswer, provider: string): void {
+    if (stopping.signal.aborted || queued.has(answer.jobId)) return
+    queued.add(answer.jobId)
+    work = work
+      .then(() => recheck(place, answer, provider))
+      .catch((error: unknown) => log.error('an answer could not be checked again', { ...answer, error }))
+      .finally(() => queued.delete(answer.jobId))
+  }
+
+  async function recheck(place: ReceiptIndex, answer: RestingAnswer, provider: string): Promise<void> {
+    const { jobId, model, bundle } = answer
+    if (stopping.signal.aborted || !place.claim(jobId)) return
+    const { mayPass = false, ...judged } = await judge(answer)
+    // What came of it may be that this node stops: the next process takes it up.
+    if (stopping.signal.aborted) return place.release(jobId, { tried: false })
+    const found: Recheck = { jobId, model, provider, bundle, ...judged }
     log.warn('an answer rested on a key that was exposed', { ...found })
     if (bundle !== undefined) await mark(bundle, found, log)
+    // Not before it is told: who ends in between tells it twice rather than never.
+    if (mayPass) place.release(jobId, { tried: true })
+    else place.remove(jobId)
     onRecheck(found)
   }
 
-  async function judge(job: SettledJob): Promise<Pick<Recheck, 'outcome' | 'reason'>> {
-    const unchecked = (reason: string) => ({ outcome: 'unchecked' as const, reason })
-    if (job.bundle === undefined) return unchecked('no bundle of it was kept')
+  async function judge(answer: RestingAnswer): Promise<Judged> {
+    if (answer.bundle === undefined) return unchecked('no bundle of it was kept')
+    let kept: Bundle
     try {
-      const { inputs, outputs } = decodeBundle(await readFile(job.bundle))
-      if (inputs === undefined || outputs === undefined) return unchecked('its bundle holds only digests')
-      const { outputs: fresh, by } = await again(job.model, inputs, stopping.signal)
+      kept = await readBundle(answer.bundle)
+    } catch (error) {
+      return unchecked(isMissing(error) ? 'its bundle is not there any more' : reasonOf(error))
+    }
+    const { job, inputs, outputs } = kept
+    if (Buffer.from(job.commitment).toString('hex') !== answer.jobId)
+      return unchecked('the bundle in its place is that of another job')
+    if (inputs === undefined || outputs === undefined) return unchecked('its bundle holds only digests')
+    try {
+      const { outputs: fresh, by } = await again(answer.model, inputs, stopping.signal)
       const isWithin = (tau: number) => compareTensorsGradually(outputs, fresh, tau, () => turn())
-      if (await isWithin(job.tau)) {
+      if (await isWithin(answer.tau)) {
         return { outcome: 'confirmed', reason: `${by} got the same within the tolerance` }
       }
-      return (await isWithin(contradictionTau(job.tau)))
+      return (await isWithin(contradictionTau(answer.tau)))
         ? unchecked(`${by} got an answer near it, but not within the tolerance`)
         : { outcome: 'wrong', reason: `${by} got another answer: ask again` }
     } catch (error) {
-      return unchecked(error instanceof Error ? error.message : String(error))
+      return { ...unchecked(reasonOf(error)), mayPass: true }
     }
   }
 
   return {
-    settled(job) {
+    settled({ jobId, model, verdict, tau, bundle }) {
+      const { label, agreed } = verdict
       // What this machine ran itself rests on nobody.
-      if (job.verdict.label === 'recomputed') return
-      const liar = job.verdict.agreed.find((provider) => exposedKeys.has(provider))
-      if (liar !== undefined) {
-        work = work.then(() => recheck(job, liar))
-        return
-      }
-      jobs.set(job.jobId, job)
-      const [oldest] = jobs.keys()
-      if (jobs.size > RECHECKED_JOBS_MAX && oldest !== undefined) jobs.delete(oldest)
+      if (label === 'recomputed' || agreed.length === 0) return
+      const place = bundle === undefined ? undefined : resolve(bundle)
+      const answer: RestingAnswer = { jobId, model, agreed, tau, bundle: place }
+      // Remembered first: this process may end before it has checked it.
+      const remembered = place !== undefined && index.add(answer) ? index : memory
+      if (remembered === memory) memory.add(answer)
+      const liar = agreed.find((provider) => exposedKeys.has(provider))
+      if (liar !== undefined) enqueue(remembered, answer, liar)
     },
     exposed(provider) {
       exposedKeys.add(provider)
       const [first] = exposedKeys
       if (exposedKeys.size > RECHECKED_JOBS_MAX && first !== undefined) exposedKeys.delete(first)
-      for (const job of [...jobs.values()]) {
-        if (!job.verdict.agreed.includes(provider)) continue
-        jobs.delete(job.jobId)
-        work = work.then(() => recheck(job, provider))
+      for (const answer of memory.restingOn(provider)) enqueue(memory, answer, provider)
+      for (const answer of index.restingOn(provider)) enqueue(index, answer, provider)
+    },
+    resume(exposed) {
+      const known = new Set(exposed)
+      for (const provider of index.providers()) {
+        if (!known.has(provider)) continue
+        for (const answer of index.restingOn(provider)) enqueue(index, answer, provider)
       }
     },
-    idle: () => work,
+    waiting: () => queued.size,
+    async idle() {
+      while (queued.size > 0) await work
+    },
     stop: () => stopping.abort(new Error('the node stops')),
+    close: () => index.close(),
   }
+}
+
+interface Judged extends Pick<Recheck, 'outcome' | 'reason'> {
+  /** It could not be checked for a reason that may not be there another time. */
+  readonly mayPass?: boolean
+}
+
+function unchecked(reason: string): Judged {
+  return { outcome: 'unchecked', reason }
+}
+
+/** Throws what the file system says, or ReceiptError. */
+async function readBundle(path: string): Promise<Bundle> {
+  const { size } = await stat(path)
+  if (size > BUNDLE_BYTES_MAX) throw new Error('what lies in its place is no bundle')
+  return decodeBundle(await readFile(path))
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
 /** The bundle itself is signed and stays as it is. */
 async function mark(bundle: string, found: Recheck, log: Log): Promise<void> {
   const { provider, outcome, reason } = found
+  // Beside what is not there any more nobody would find it.
+  if (!existsSync(bundle)) return
   const text = JSON.stringify({ provider, outcome, reason }, undefined, 2)
   try {
     await replaceFile(`${bundle}${RECHECK_SUFFIX}`, Buffer.from(`${text}\n`), 0o600)
