@@ -16,6 +16,7 @@ export {
 export { type BundleReport, ReceiptError, verifyBundle } from '../protocols/receipt/index.ts'
 export {
   type BackgroundWork,
+  type CanaryReport,
   type ClosedJob,
   createLog,
   createNode,
@@ -28,6 +29,7 @@ export {
   NodeError,
   type NodeStatus,
   type PeerStatus,
+  type ProbeRequest,
   type SubmitRequest,
   silentLog,
   type VerimeshNode,

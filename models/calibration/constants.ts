@@ -13,6 +13,8 @@ export const SAMPLES = 3
 export const DIMENSION_GUESSES: readonly number[] = [64, 32, 128, 16, 8, 4, 2, 1, 224, 256, 320]
 /** Bytes of one drawn input set: enough for a photograph. */
 export const SAMPLE_BYTES_MAX = 16 * 1024 * 1024
+/** Elements drawn at a stretch: half a millisecond. */
+export const SAMPLE_STEP_ELEMENTS = 16_384
 /** Integer inputs are mostly token ids, lengths and masks: small numbers mean something to every model. */
 export const INTEGER_SAMPLE_MAX = 8
 /** The absolute part of every comparison of answers, as in `src/verification`. */

@@ -1,5 +1,5 @@
 export { type CalibrateOptions, type CalibrationRuntimes, calibrate, checkExactLane } from './calibrate.ts'
 export { type Calibration, type CalibrationRow, type LaneJudgement, proposeTau } from './calibration.ts'
 export { CalibrationError, type CalibrationErrorCode } from './errors.ts'
-export { sampleInputs } from './samples.ts'
+export { drawInputs, guessesFor, guessShapes, sampleInputs } from './samples.ts'
 export { spreadOf } from './spread.ts'

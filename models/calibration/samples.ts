@@ -1,6 +1,6 @@
 import type { Signature, ValueSignature } from '../manifest/index.ts'
 import { type DType, ELEMENT_BYTES, elementCount, type Tensor } from '../tensor/index.ts'
-import { DIMENSION_GUESSES, INTEGER_SAMPLE_MAX, SAMPLE_BYTES_MAX } from './constants.ts'
+import { DIMENSION_GUESSES, INTEGER_SAMPLE_MAX, SAMPLE_BYTES_MAX, SAMPLE_STEP_ELEMENTS } from './constants.ts'
 
 /**
  * Inputs of a model drawn from a seed: floats as from a photograph or a wave, between -1 and 1; whole numbers small; masks
@@ -8,15 +8,36 @@ import { DIMENSION_GUESSES, INTEGER_SAMPLE_MAX, SAMPLE_BYTES_MAX } from './const
  * they would be too large. The same arguments give the same bytes on every machine.
  */
 export function sampleInputs(signature: Signature, seed: number, guess: number): Tensor[] | undefined {
-  const next = createNumbers(seed)
+  const drawing = drawInputs(signature, guessShapes(signature, guess), createNumbers(seed))
+  for (;;) {
+    const step = drawing.next()
+    if (step.done) return step.value
+  }
+}
+
+/** The sizes that `sampleInputs` takes for a guess, one list for each input in the signature's order. */
+export function guessShapes({ inputs }: Signature, guess: number): readonly (readonly number[])[] {
+  return inputs.map(({ dims }) =>
+    dims.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? 1 : guess)),
+  )
+}
+
+/**
+ * As `sampleInputs`, of given sizes and from given numbers, each in [0, 1). Yields after every so many elements, so that
+ * whoever must not be held up goes on later.
+ */
+export function* drawInputs(
+  signature: Signature,
+  shapes: readonly (readonly number[])[],
+  next: () => number,
+): Generator<undefined, Tensor[] | undefined> {
   const inputs: Tensor[] = []
   let bytes = 0
-  for (const value of signature.inputs) {
-    const dims = value.dims.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? 1 : guess))
-    const count = elementCount(dims)
-    bytes += count * ELEMENT_BYTES[value.dtype]
-    if (bytes > SAMPLE_BYTES_MAX) return undefined
-    inputs.push({ name: value.name, dtype: value.dtype, dims, data: draw(value, count, next) })
+  for (const [at, value] of signature.inputs.entries()) {
+    const dims = shapes[at] ?? []
+    bytes += elementCount(dims) * ELEMENT_BYTES[value.dtype]
+    if (!(bytes <= SAMPLE_BYTES_MAX)) return undefined
+    inputs.push({ name: value.name, dtype: value.dtype, dims, data: yield* draw(value, dims, next) })
   }
   return inputs
 }
@@ -29,11 +50,19 @@ export function guessesFor(signature: Signature): readonly number[] {
   return varies ? DIMENSION_GUESSES : DIMENSION_GUESSES.slice(0, 1)
 }
 
-function draw({ dtype }: ValueSignature, count: number, next: () => number): Uint8Array {
+function* draw(
+  { dtype }: ValueSignature,
+  dims: readonly number[],
+  next: () => number,
+): Generator<undefined, Uint8Array> {
+  const count = elementCount(dims)
   const data = new Uint8Array(count * ELEMENT_BYTES[dtype])
   const view = new DataView(data.buffer)
   const write = WRITERS[dtype]
-  for (let index = 0; index < count; index++) write(view, index * ELEMENT_BYTES[dtype], next())
+  for (let index = 0; index < count; index++) {
+    write(view, index * ELEMENT_BYTES[dtype], next())
+    if (index % SAMPLE_STEP_ELEMENTS === SAMPLE_STEP_ELEMENTS - 1) yield undefined
+  }
   return data
 }
 

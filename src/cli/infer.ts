@@ -13,7 +13,7 @@ import type { ClosedJob, JobResult } from '../node/index.ts'
 import { CommandError } from './failure.ts'
 import { readInputs } from './inputs.ts'
 import { resolveModel } from './model-address.ts'
-import { type AskOptions, askOptions, collect, countedNote, termsOf } from './options.ts'
+import { type AskOptions, askOptions, canaryNote, collect, countedNote, termsOf } from './options.ts'
 import { fileName } from './receipt.ts'
 import { noteUnreachable, openSession } from './session.ts'
 import { table } from './table.ts'
@@ -74,8 +74,9 @@ async function infer(text: string, options: InferOptions, terminal: Terminal): P
     terminal.progress('')
     if (closed.bundleError !== undefined) terminal.note(`warning: ${closed.bundleError.message}`)
     const final = { ...result, verdict: closed.verdict }
-    const counted = countedNote(options, store.get(model) !== undefined)
-    if (counted !== undefined) terminal.note(counted)
+    const isHeld = store.get(model) !== undefined
+    for (const note of [countedNote(options, isHeld), canaryNote(options, isHeld)])
+      if (note !== undefined) terminal.note(note)
     if (!options.json) for (const dispute of closed.disputes) terminal.note(disputeLine(dispute))
     if (options.out === '-') await writeOnly(result.outputs)
     else await show(final, closed, options, terminal)

@@ -12,6 +12,7 @@ import { addCalibrateCommand, calibrateModel, describeCalibration } from './cali
 import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
 import { type CommonOptions, collect, dataOption } from './options.ts'
+import { addProbeCommand } from './probe.ts'
 import { openSession } from './session.ts'
 import { table } from './table.ts'
 import type { Terminal } from './terminal.ts'
@@ -33,6 +34,7 @@ export function addModelsCommands(program: Command, terminal: Terminal, dataDire
     .addHelpText('after', ADD_HELP)
     .action((source: string, options: AddOptions) => add(source, options, terminal))
   addCalibrateCommand(models, terminal, dataDirectory)
+  addProbeCommand(models, terminal, dataDirectory)
   models
     .command('list')
     .description('the models of this machine, and those known by name')

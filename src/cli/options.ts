@@ -20,6 +20,7 @@ export interface AskOptions extends CommonOptions {
   readonly lane?: Lane
   readonly recompute: number
   readonly publicDisputes: boolean
+  readonly canary?: number
   readonly replicas?: number
   readonly timeout: number
   readonly digestsOnly: boolean
@@ -57,6 +58,11 @@ export function askOptions(command: Command, dataDirectory: string): Command {
       'let proofs of fraud about these jobs be published, with what they show',
       false,
     )
+    .option(
+      '--canary <rate>',
+      "chance, 0 to 1, that a canary follows each job: one with inputs that are nobody's, whose proofs may be published; it needs the model",
+      parseRate,
+    )
     .option('--timeout <seconds>', 'give up after this long', parseSeconds, 30)
     .option(
       '--bootstrap <multiaddr>',
@@ -73,11 +79,12 @@ export function askOptions(command: Command, dataDirectory: string): Command {
 
 /** The part of a job's terms that the options decide. */
 export function termsOf(options: AskOptions): Omit<SubmitRequest, 'model' | 'inputs'> {
-  const { policy, lane, recompute, publicDisputes, replicas, timeout, digestsOnly, data } = options
+  const { policy, lane, recompute, publicDisputes, canary, replicas, timeout, digestsOnly, data } = options
   return {
     ...(policy === undefined ? {} : { policy }),
     ...(lane === undefined ? {} : { lane }),
     ...(replicas === undefined ? {} : { replicas }),
+    ...(canary === undefined ? {} : { canaryRate: canary }),
     recomputeRate: recompute,
     publicDisputes,
     timeoutMs: timeout * 1000,
@@ -90,6 +97,12 @@ export function termsOf(options: AskOptions): Omit<SubmitRequest, 'model' | 'inp
 export function countedNote(options: AskOptions, holdsModel: boolean): string | undefined {
   if (holdsModel || options.policy !== undefined || options.replicas === 1) return undefined
   return `votes were counted, since this machine does not hold the model; with it, a referee decides: verimesh models add${dataOption(options.data)}`
+}
+
+/** What a person is told whose canaries cannot be sent. */
+export function canaryNote({ canary, data }: AskOptions, holdsModel: boolean): string | undefined {
+  if (holdsModel || canary === undefined || canary === 0) return undefined
+  return `no canaries were sent: who sends one has to be able to judge, which takes the model: verimesh models add${dataOption(data)}`
 }
 
 /** `$VERIMESH_DATA`, else `verimesh` in the place for a user's data (XDG base directories), else `~/.verimesh`. */
@@ -111,13 +124,13 @@ export function parseCount(value: string): number {
   return count
 }
 
-function parseReplicas(value: string): number {
+export function parseReplicas(value: string): number {
   const count = parseCount(value)
   if (count > REPLICAS_MAX) throw new InvalidArgumentError(`it must be ${REPLICAS_MAX} at most.`)
   return count
 }
 
-function parseRate(value: string): number {
+export function parseRate(value: string): number {
   const rate = Number(value)
   if (value.trim() === '' || !(rate >= 0 && rate <= 1))
     throw new InvalidArgumentError('it must be a number from 0 to 1.')

@@ -13,7 +13,7 @@ import { type DisputeReport, type JobResult, printable } from '../node/index.ts'
 import type { Verdict } from '../verification/index.ts'
 import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
-import { type AskOptions, askOptions, countedNote, termsOf } from './options.ts'
+import { type AskOptions, askOptions, canaryNote, countedNote, termsOf } from './options.ts'
 import { noteUnreachable, openSession, type Session } from './session.ts'
 import type { Terminal } from './terminal.ts'
 import { disputeLine } from './verdict.ts'
@@ -86,8 +86,9 @@ async function run(text: string, file: string, options: AskOptions, terminal: Te
     else if (!options.json) terminal.print(reading.text.split('\n').map(printable).join('\n'))
     terminal.progress('waiting for the last replicas, for the record ...')
     show(reading, await Promise.all(asked), elapsedMs, options, terminal)
-    const counted = countedNote(options, store.get(cid) !== undefined)
-    if (counted !== undefined) terminal.note(counted)
+    const isHeld = store.get(cid) !== undefined
+    for (const note of [countedNote(options, isHeld), canaryNote(options, isHeld)])
+      if (note !== undefined) terminal.note(note)
     await session.finish(options, stop.signal)
   } finally {
     terminal.progress('')

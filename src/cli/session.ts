@@ -4,17 +4,19 @@ import {
   createNode,
   type DescribedModel,
   type JobResult,
+  type ProbeRequest,
   printable,
   type SubmitRequest,
 } from '../node/index.ts'
 import type { Terminal } from './terminal.ts'
-import { recheckLine } from './verdict.ts'
+import { canaryLines, recheckLine } from './verdict.ts'
 
 /** A way to ask the mesh: through the running node, or through one that lives as long as the command. */
 export interface Session {
   readonly via: 'running-node' | 'short-lived-node'
   describe(cid: string, signal?: AbortSignal): Promise<DescribedModel>
   submit(request: SubmitRequest): Promise<JobResult>
+  probe(request: ProbeRequest): Promise<JobResult>
   /** Bootstraps that do not answer, each with the reason. */
   unreachable(): readonly string[]
   /**
@@ -42,6 +44,7 @@ export async function openSession(options: {
       via: 'running-node',
       describe: (cid, signal) => running.describe(cid, signal),
       submit: (request) => running.submit(request),
+      probe: (request) => running.probe(request),
       unreachable: () => [],
       finish: async () => {},
       close: async () => {},
@@ -54,6 +57,9 @@ export async function openSession(options: {
     bootstrap: options.bootstrap,
     mdns: options.mdns,
     onRecheck: (recheck) => options.terminal.note(recheckLine(recheck)),
+    onCanary: (report) => {
+      for (const line of canaryLines(report)) options.terminal.note(line)
+    },
     log: createLog({
       level: options.verbose ? 'debug' : 'error',
       json: false,
@@ -64,6 +70,7 @@ export async function openSession(options: {
     via: 'short-lived-node',
     describe: (cid, signal) => node.describe(cid, signal),
     submit: (request) => node.submit(request),
+    probe: (request) => node.probe(request),
     unreachable: () =>
       node
         .status()
@@ -71,17 +78,19 @@ export async function openSession(options: {
         .map(({ multiaddr, error }) => `${multiaddr}${error === undefined ? '' : `: ${error}`}`),
     finish: async ({ timeout }, signal) => {
       const late = AbortSignal.timeout(timeout * 1000)
-      const { rechecks: left } = await node.idle({
+      const { rechecks } = await node.idle({
         signal: signal === undefined ? late : AbortSignal.any([signal, late]),
-        onWaiting: ({ rechecks }) =>
+        onWaiting: ({ canaries, rechecks }) =>
           options.terminal.progress(
-            `${rechecks} earlier answers rest on keys that were exposed since: checking them again ...`,
+            rechecks === 0
+              ? `waiting for ${canaries} canaries ...`
+              : `${rechecks} earlier answers rest on keys that were exposed since: checking them again ...`,
           ),
       })
       options.terminal.progress('')
-      if (left > 0)
+      if (rechecks > 0)
         options.terminal.note(
-          `${left} earlier answers are still to be checked again: the next command goes on`,
+          `${rechecks} earlier answers are still to be checked again: the next command goes on`,
         )
     },
     close: () => node.stop({ drainMs: 0 }),

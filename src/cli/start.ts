@@ -5,7 +5,7 @@ import { openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { startControlServer } from '../control/index.ts'
 import { createLog, createNode, type VerimeshNode } from '../node/index.ts'
 import { findOrAddModel } from './models.ts'
-import { type CommonOptions, collect, dataOption, parseCount } from './options.ts'
+import { type CommonOptions, collect, dataOption, parseCount, parseRate } from './options.ts'
 import { fileName } from './receipt.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -16,6 +16,7 @@ interface StartOptions extends CommonOptions {
   readonly threads?: number
   readonly mdns: boolean
   readonly exact: boolean
+  readonly canary: number
   readonly jsonLogs: boolean
   readonly verbose: boolean
 }
@@ -49,6 +50,12 @@ export function addStartCommand(program: Command, terminal: Terminal, dataDirect
     .option(
       '--no-exact',
       'provide no exact lane: saves a process a model, and your answers cannot survive disputes',
+    )
+    .option(
+      '--canary <rate>',
+      'chance, 0 to 1, that a canary follows each job asked through this node: see `models probe`',
+      parseRate,
+      0,
     )
     .option('--no-mdns', 'do not look for neighbours on the local network')
     .addOption(new Option('--json-logs', 'one JSON object a line').default(false))
@@ -84,6 +91,7 @@ async function start(options: StartOptions, terminal: Terminal): Promise<void> {
     bootstrap: options.bootstrap,
     mdns: options.mdns,
     exactLane: options.exact,
+    canaryRate: options.canary,
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     log,
   })

@@ -1,4 +1,5 @@
 import {
+  type CanaryReport,
   type DisputeKind,
   type DisputeReport,
   type JobProgress,
@@ -34,6 +35,13 @@ export function disputeLine(dispute: DisputeReport): string {
   const moved = bytes < 1e5 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
   const kept = proof === undefined ? 'no proof that others need believe' : `proof: ${proof}`
   return `...${loser.slice(-8)} lost${where}: ${KINDS[kind]}; referee ${refereeMs.toFixed(1)} ms, ${moved} moved; ${kept}`
+}
+
+/** What came of a canary: in a line, and one for each who lost a dispute about it. */
+export function canaryLines({ verdict, disputes }: Pick<CanaryReport, 'verdict' | 'disputes'>): string[] {
+  const { label, agreed, asked } = verdict
+  const what = `${label}, ${agreed.length} of ${asked} agreed`
+  return [`canary: ${what}`, ...disputes.map((dispute) => `canary: ${disputeLine(dispute)}`)]
 }
 
 /** An answer that rested on a key which was exposed later, in a line. */

@@ -10,6 +10,7 @@ import type {
   JobResult,
   NodeStatus,
   PeerStatus,
+  ProbeRequest,
   SubmitRequest,
 } from '../node/index.ts'
 import { JobError } from '../node/index.ts'
@@ -33,6 +34,8 @@ export interface ControlClient {
   describe(cid: string, signal?: AbortSignal): Promise<DescribedModel>
   /** As `VerimeshNode.submit`, but the outputs of those who were not accepted do not come along. */
   submit(job: SubmitRequest): Promise<JobResult>
+  /** As `VerimeshNode.probe`. */
+  probe(canary: ProbeRequest): Promise<JobResult>
 }
 
 /** Resolves with undefined where no node runs on that data directory. */
@@ -54,7 +57,14 @@ export async function connectControl(dataDirectory: string): Promise<ControlClie
         files: new Map(files.map((file) => [file.path, new Uint8Array(Buffer.from(file.base64, 'base64'))])),
       }
     },
-    submit: (job) => submit(path, job),
+    submit: ({ inputs, signal, onProgress, bundleDirectory, ...rest }) => {
+      // The node has a working directory of its own.
+      const place = bundleDirectory === undefined ? {} : { bundleDirectory: resolve(bundleDirectory) }
+      const body = encodeMessage({ type: 'submit', ...rest, ...place }, encodeTensors(inputs))
+      return run(path, body, { signal, onProgress })
+    },
+    probe: ({ signal, onProgress, ...rest }) =>
+      run(path, encodeMessage({ type: 'probe', ...rest }), { signal, onProgress }),
   }
   try {
     await client.status()
@@ -66,11 +76,11 @@ export async function connectControl(dataDirectory: string): Promise<ControlClie
   }
 }
 
-async function submit(path: string, job: SubmitRequest): Promise<JobResult> {
-  const { inputs, signal, onProgress, bundleDirectory, ...rest } = job
-  // The node has a working directory of its own.
-  const place = bundleDirectory === undefined ? {} : { bundleDirectory: resolve(bundleDirectory) }
-  const body = encodeMessage({ type: 'submit', ...rest, ...place }, encodeTensors(inputs))
+async function run(
+  path: string,
+  body: readonly Uint8Array[],
+  { signal, onProgress }: { [Key in 'signal' | 'onProgress']: SubmitRequest[Key] | undefined },
+): Promise<JobResult> {
   const response = await open(path, 'POST', '/jobs', body, signal)
   if (response.statusCode !== 200) throw await failure(response)
   const messages = decodeMessages<JobMessage>(response)

@@ -12,14 +12,15 @@ import type { Verdict } from '../verification/index.ts'
 import { CONTROL_BINARY_BYTES_MAX, CONTROL_JSON_BYTES_MAX } from './constants.ts'
 import { ControlError } from './errors.ts'
 
-/** Opens a job; the binary part is the payload of its inputs. */
+/** Opens a job; the binary part is the payload of its inputs. Of a `probe` it is empty: the node draws them. */
 export interface SubmitMessage {
-  readonly type: 'submit'
+  readonly type: 'submit' | 'probe'
   readonly model: string
   readonly policy?: PolicyName
   readonly lane?: Lane
   readonly recomputeRate?: number
   readonly publicDisputes?: boolean
+  readonly canaryRate?: number
   readonly replicas?: number
   readonly quorum?: number
   readonly timeoutMs?: number

@@ -3,7 +3,7 @@ import { chmod, lstat, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { decodeTensors, encodeTensors } from '../../models/tensor/index.ts'
-import { JobError, type Log, type VerimeshNode } from '../node/index.ts'
+import { JobError, type Log, type ProbeRequest, type VerimeshNode } from '../node/index.ts'
 import { CONTROL_CONNECTIONS_MAX } from './constants.ts'
 import { ControlError } from './errors.ts'
 import {
@@ -86,29 +86,36 @@ async function runJob(node: VerimeshNode, request: IncomingMessage, response: Se
   const first = await decodeMessages<SubmitMessage>(request).next()
   if (first.done) throw new ControlError('malformed', 'a job needs a message')
   const { json, binary } = first.value
-  if (json?.type !== 'submit' || typeof json.model !== 'string')
+  if ((json?.type !== 'submit' && json?.type !== 'probe') || typeof json.model !== 'string')
     throw new ControlError('malformed', 'a job needs a "model"')
   const send = (message: JobMessage, payload?: Uint8Array): void => {
     for (const part of encodeMessage(message, payload)) response.write(part)
   }
   response.writeHead(200, { 'content-type': 'application/octet-stream' })
   try {
-    const result = await node.submit({
+    const terms: ProbeRequest = {
       model: json.model,
-      inputs: decodeTensors(binary),
-      ...optional('policy', json.policy),
       ...optional('lane', json.lane),
       ...optional('recomputeRate', json.recomputeRate),
-      ...optional('publicDisputes', json.publicDisputes),
       ...optional('replicas', json.replicas),
-      ...optional('quorum', json.quorum),
       ...optional('timeoutMs', json.timeoutMs),
       ...optional('tau', json.tau),
-      ...optional('bundleDirectory', json.bundleDirectory),
-      ...optional('digestsOnly', json.digestsOnly),
       signal: hangUpSignal(response),
       onProgress: (progress) => send({ type: 'progress', progress }),
-    })
+    }
+    const result =
+      json.type === 'probe'
+        ? await node.probe(terms)
+        : await node.submit({
+            ...terms,
+            inputs: decodeTensors(binary),
+            ...optional('policy', json.policy),
+            ...optional('publicDisputes', json.publicDisputes),
+            ...optional('canaryRate', json.canaryRate),
+            ...optional('quorum', json.quorum),
+            ...optional('bundleDirectory', json.bundleDirectory),
+            ...optional('digestsOnly', json.digestsOnly),
+          })
     const { jobId, model, verdict, elapsedMs } = result
     send({ type: 'settled', jobId, model, verdict, elapsedMs }, encodeTensors(result.outputs))
     const closed = await result.closed

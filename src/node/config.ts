@@ -4,6 +4,7 @@ import type { Host } from '../../peers/host/index.ts'
 import type { IncomingInference, InferenceAnswer } from '../../protocols/inference/index.ts'
 import type { EvidenceKind, JobId, ProviderId, RequesterLimits } from '../requester/index.ts'
 import type { Log } from './log.ts'
+import type { CanaryReport } from './node.ts'
 import type { Recheck } from './rechecking.ts'
 
 export interface NodeConfig {
@@ -33,7 +34,14 @@ export interface NodeConfig {
    * share a range; false in a public mesh, where one owner could hide there.
    */
   readonly exemptPrivateAddresses?: boolean
+  /**
+   * The chance, from 0 to 1, that a canary follows a job of this node's own: a job with inputs that are nobody's, whose proofs
+   * of fraud may be published. Default 0: a canary costs its providers as much as a job.
+   */
+  readonly canaryRate?: number
   readonly log: Log
+  /** Told of every canary that came back. */
+  readonly onCanary?: (report: CanaryReport) => void
   /** Told of every answer that rested on a key that was exposed later, and what became of it. */
   readonly onRecheck?: (recheck: Recheck) => void
   /** Parts replaced by others, for tests and the demo's liar; no command reaches them. */

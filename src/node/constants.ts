@@ -75,3 +75,15 @@ export const RECEIPT_CLAIM_MS = 2 * JOB_TIMEOUT_MAX_MS
 export const RECEIPT_TRIES_MAX = 3
 /** How long the index of receipts may be waited for, which stops the event loop: another process writes for under 1 ms. */
 export const RECEIPT_LOCK_MS_MAX = 200
+/** Canaries under way at once, one a model: each has a dispute at most, beside those of the person's own jobs. */
+export const CANARIES_MAX = 4
+/** Models whose recent jobs give canaries their sizes. */
+export const CANARY_MODELS_MAX = 64
+/** Of each model: a page of text. */
+export const CANARY_SHAPES_MAX = 64
+/** How many of those are tried before sizes are guessed; a model that took one takes the others too. */
+export const CANARY_SHAPES_TRIED = 4
+/** Kinds of canaries of which is known whether they do harm: every size of a few pages. */
+export const CANARY_CHECKS_MAX = 1_024
+/** To find that out: two processes start, and the exact lane runs a large image. */
+export const CANARY_CHECK_MS_MAX = 30_000

@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import { peerIdFromString } from '@libp2p/peer-id'
@@ -7,10 +7,16 @@ import {
   createNativeRuntime,
   type ExactRuntime,
   exactRuntimeInfo,
+  type Lane,
   type ModelRuntime,
 } from '../../models/runtime/index.ts'
 import { openModelStore, type StoredModel } from '../../models/store/index.ts'
-import { decodeTensors, encodeTensors } from '../../models/tensor/index.ts'
+import {
+  decodeTensors,
+  digestTensorsInBackground,
+  encodeTensors,
+  SALT_BYTES,
+} from '../../models/tensor/index.ts'
 import { systemClock } from '../../peers/clock/index.ts'
 import { createEphemeralIdentity, loadOrCreateIdentity } from '../../peers/identity/index.ts'
 import { joinMesh } from '../../peers/mesh/index.ts'
@@ -21,6 +27,7 @@ import { createModelFilesServer, fetchModelBlocks } from '../../protocols/model-
 import { createProvider } from '../provider/index.ts'
 import { createRequester } from '../requester/index.ts'
 import { createRandom } from '../routing/index.ts'
+import { createCanaries } from './canaries.ts'
 import { now } from './clock.ts'
 import type { NodeConfig } from './config.ts'
 import {
@@ -39,7 +46,7 @@ import { openProofs } from './proofs.ts'
 import { createProviderDriver } from './provider-driver.ts'
 import { createReceiptDatabase } from './receipt-database.ts'
 import { createRechecking } from './rechecking.ts'
-import { createReplaying } from './replaying.ts'
+import { createReplaying, runAlone } from './replaying.ts'
 import { createRequesterDriver } from './requester-driver.ts'
 import { createTracing, type TraceableModel } from './tracing.ts'
 import { VERSION } from './version.ts'
@@ -141,6 +148,16 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     log,
   })
   for (const provider of proofs.exposed()) requester.exposed(provider)
+  const canaries = createCanaries({
+    rate: config.canaryRate ?? 0,
+    submit: (request, manifest) => requester.submit(request, manifest, { isBackground: true }),
+    holds: lanes.holds,
+    run: runHere,
+    random: { next: () => randomInt(2 ** 32) / 2 ** 32 },
+    newKey: () => randomBytes(32),
+    onCanary: (report) => config.onCanary?.(report),
+    log,
+  })
   const loading = new Map<string, { name: string; state: 'loading' | 'failed' }>()
   const instructionSets = new Map<string, string>()
   const provider = createProviderDriver({
@@ -297,8 +314,23 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       return { outputs: (await runtime.trace(inputs, signal)).outputs, by: 'this machine' }
     }
     const { manifest } = await describe(model, signal)
-    const result = await requester.submit({ model, inputs: decodeTensors(inputs), signal }, manifest)
+    const request = { model, inputs: decodeTensors(inputs), signal }
+    const result = await requester.submit(request, manifest, { isBackground: true })
     return { outputs: encodeTensors(result.outputs), by: 'the mesh' }
+  }
+
+  /** What this machine's own lane of a model gives; undefined where it has none. */
+  async function runHere(
+    model: string,
+    lane: Lane,
+    inputs: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    const salt = new Uint8Array(SALT_BYTES)
+    const job = { inputs, salt, inputDigest: await digestTensorsInBackground(salt, inputs) }
+    if (lane === 'native') return replaying.run(model, job, signal)
+    const runtime = lanes.referee(model)
+    return runtime && (await runAlone(runtime, job, signal)).outputs
   }
 
   function status(): NodeStatus {
@@ -339,6 +371,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     await provider.stop(drainMs, hurry.signal)
     stopping.abort()
     rechecking.stop()
+    canaries.stop()
     requester.stop()
     await disputeServer.stop()
     await proofs.stop()
@@ -363,19 +396,28 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     seek: finder.seek,
     describe,
     submit: async (request) => {
+      const canaryRate = canaries.rateOf(request)
       const { manifest } = await describe(request.model, request.signal)
       try {
-        return await requester.submit(request, manifest)
+        const result = await requester.submit(request, manifest)
+        void result.closed.then(() => canaries.followed(request, manifest, canaryRate))
+        return result
       } catch (error) {
         throw provider.models().some(({ cid }) => cid === request.model) ? notOneself(error) : error
       }
     },
+    probe: async (request) =>
+      canaries.probe(request, (await describe(request.model, request.signal)).manifest),
     status,
     idle: async ({ signal, onWaiting } = {}) => {
       rechecking.resume(proofs.exposed())
-      const waiting = () => ({ rechecks: rechecking.waiting() })
-      if (rechecking.waiting() > 0) onWaiting?.(waiting())
-      await orAborted(rechecking.idle(), signal)
+      const waiting = () => ({ canaries: canaries.waiting(), rechecks: rechecking.waiting() })
+      if (canaries.waiting() + rechecking.waiting() > 0) onWaiting?.(waiting())
+      // What a canary brings to light may put answers in doubt.
+      await orAborted(
+        canaries.idle().then(() => rechecking.idle()),
+        signal,
+      )
       return waiting()
     },
     peers: () =>

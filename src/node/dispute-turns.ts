@@ -3,8 +3,16 @@
  * and the others need not be held at all. So a dispute waits while another one has a party in common with it.
  */
 export interface DisputeTurns {
-  /** Resolves when it is the job's turn, at once if it has it already. Rejects with the signal's reason. */
-  take(jobId: string, parties: readonly string[], signal: AbortSignal): Promise<void>
+  /**
+   * Resolves when it is the job's turn, at once if it has it already. One in the background waits for others, and nobody
+   * waits for it. Rejects with the signal's reason.
+   */
+  take(
+    jobId: string,
+    parties: readonly string[],
+    signal: AbortSignal,
+    options?: { readonly isBackground?: boolean },
+  ): Promise<void>
   /** The job's dispute is over, or needs nobody else to wait any longer. Idempotent. */
   end(jobId: string): void
 }
@@ -14,9 +22,9 @@ export function createDisputeTurns(
   holdMsMax: number,
   schedule: (ms: number, callback: () => void) => () => void,
 ): DisputeTurns {
-  const running = new Map<string, { readonly parties: Set<string>; readonly cancel: () => void }>()
+  const running = new Map<string, Running>()
   /** In the order in which they came. */
-  const waiting = new Map<string, { readonly parties: readonly string[]; readonly start: (() => void)[] }>()
+  const waiting = new Map<string, Waiting>()
 
   function end(jobId: string): void {
     running.get(jobId)?.cancel()
@@ -24,24 +32,27 @@ export function createDisputeTurns(
   }
 
   function advance(): void {
-    for (const [jobId, { parties, start }] of waiting) {
+    for (const [jobId, { parties, isBackground, start }] of waiting) {
       if (isBlocked(parties)) continue
       waiting.delete(jobId)
-      begin(jobId, parties)
+      begin(jobId, parties, isBackground)
       for (const resolve of start) resolve()
     }
   }
 
   function isBlocked(parties: readonly string[]): boolean {
-    return [...running.values()].some((other) => parties.some((party) => other.parties.has(party)))
+    return [...running.values()].some(
+      (other) => !other.isBackground && parties.some((party) => other.parties.has(party)),
+    )
   }
 
-  function begin(jobId: string, parties: readonly string[]): void {
-    running.set(jobId, { parties: new Set(parties), cancel: schedule(holdMsMax, () => end(jobId)) })
+  function begin(jobId: string, parties: readonly string[], isBackground: boolean): void {
+    const cancel = schedule(holdMsMax, () => end(jobId))
+    running.set(jobId, { parties: new Set(parties), isBackground, cancel })
   }
 
   return {
-    take(jobId, parties, signal) {
+    take(jobId, parties, signal, { isBackground = false } = {}) {
       const own = running.get(jobId)
       if (own !== undefined) {
         // Whoever was drawn since is a party too.
@@ -49,11 +60,11 @@ export function createDisputeTurns(
         return Promise.resolve()
       }
       if (!isBlocked(parties)) {
-        begin(jobId, parties)
+        begin(jobId, parties, isBackground)
         return Promise.resolve()
       }
       return new Promise((resolve, reject) => {
-        const entry = waiting.get(jobId) ?? { parties, start: [] }
+        const entry = waiting.get(jobId) ?? { parties, isBackground, start: [] }
         waiting.set(jobId, entry)
         const onAbort = (): void => {
           waiting.delete(jobId)
@@ -69,4 +80,16 @@ export function createDisputeTurns(
     },
     end,
   }
+}
+
+interface Running {
+  readonly parties: Set<string>
+  readonly isBackground: boolean
+  readonly cancel: () => void
+}
+
+interface Waiting {
+  readonly parties: readonly string[]
+  readonly isBackground: boolean
+  readonly start: (() => void)[]
 }

@@ -49,6 +49,8 @@ export interface DisputedJob {
   /** In the machine's time. */
   readonly deadlineAtMs: number
   readonly signal: AbortSignal
+  /** Nobody waits for its answer: its disputes hold up no others. */
+  readonly isBackground: boolean
   /** What came back, by attempt. */
   answers(): ReadonlyMap<number, DisputedAnswer>
 }
@@ -191,7 +193,7 @@ export function createDisputing(components: DisputingComponents): Disputing {
     if (answer === undefined || conflicting === undefined) return failed('cannot-trace')
     const parties = [...job.answers().values()].map(({ provider }) => provider)
     onTurn({ type: 'traceTurn', jobId, attempt, begun: false })
-    await turns.take(jobId, parties, job.signal)
+    await turns.take(jobId, parties, job.signal, { isBackground: job.isBackground })
     onTurn({ type: 'traceTurn', jobId, attempt, begun: true })
     // It takes a second to start, and is needed as soon as both have traced.
     lanes

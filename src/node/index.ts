@@ -6,6 +6,7 @@ export { createLog, type Log, type LogFields, type LogLevel, silentLog } from '.
 export { type Measurement, readMeasurement, writeMeasurement } from './measurements.ts'
 export {
   type BackgroundWork,
+  type CanaryReport,
   type ClosedJob,
   type DescribedModel,
   type DisputeKind,
@@ -18,6 +19,7 @@ export {
   type NodeStatus,
   type PeerStatus,
   type PolicyName,
+  type ProbeRequest,
   type SubmitRequest,
   type VerimeshNode,
 } from './node.ts'

@@ -15,14 +15,20 @@ export interface VerimeshNode {
   seek(cid: string): void
   /** Ends when the job has ended. Throws JobError. */
   submit(request: SubmitRequest): Promise<JobResult>
+  /**
+   * Sends a canary: a job with inputs that are nobody's, under a referee, whose proofs may be published. It is for whoever
+   * holds the model, and can judge. Throws JobError; `invalid-job` also where no inputs are found that do no harm.
+   */
+  probe(request: ProbeRequest): Promise<JobResult>
   /** Manifest and task files of a model: from the own store, else from providers, verified against the CID. */
   describe(cid: string, signal?: AbortSignal): Promise<DescribedModel>
   status(): NodeStatus
   peers(): PeerStatus[]
   /**
    * Does what goes on behind the person's jobs, and resolves with what of it is left when it is done or `signal` fires:
-   * answers are checked again that rest on a key which was exposed since, also while no node ran on this data directory. A
-   * node that is not `ephemeral` begins with that by itself. Checks that are left are taken up by the next node.
+   * canaries come back, and answers are checked again that rest on a key which was exposed since, also while no node ran on
+   * this data directory. A node that is not `ephemeral` begins with the latter by itself. Checks that are left are taken up by
+   * the next node.
    */
   idle(options?: {
     readonly signal?: AbortSignal
@@ -51,6 +57,11 @@ export interface SubmitRequest {
   readonly recomputeRate?: number
   /** Whether proofs of fraud about this job may be published: they show what some operator of the model was given. */
   readonly publicDisputes?: boolean
+  /**
+   * The chance, from 0 to 1, that a canary is sent after this job has closed: see `probe`. Default: the node's. Nothing is
+   * sent where this node does not hold the model, or a canary of the model is under way.
+   */
+  readonly canaryRate?: number
   /** Default 3; 2 with the policy `referee`. */
   readonly replicas?: number
   /** Default: more than half of `replicas`. */
@@ -67,8 +78,23 @@ export interface SubmitRequest {
   readonly onProgress?: (progress: JobProgress) => void
 }
 
+/** The terms of a canary, as of any job; see `SubmitRequest`. Two replicas at least: there has to be somebody to disagree. */
+export type ProbeRequest = Pick<
+  SubmitRequest,
+  'model' | 'lane' | 'replicas' | 'recomputeRate' | 'timeoutMs' | 'tau' | 'signal' | 'onProgress'
+>
+
+/** What came of a canary that was sent in the wake of a job. */
+export interface CanaryReport {
+  readonly model: string
+  readonly jobId: JobId
+  readonly verdict: Verdict
+  readonly disputes: readonly DisputeReport[]
+}
+
 /** How much goes on behind the person's jobs. */
 export interface BackgroundWork {
+  readonly canaries: number
   /** Answers that are to be checked again. */
   readonly rechecks: number
 }

@@ -4,7 +4,7 @@
  * exact run either is what this machine gives too, or is not what its giver says that it is.
  */
 import type { Plan } from '../../models/plan/index.ts'
-import type { ModelRuntime, RuntimeInfo } from '../../models/runtime/index.ts'
+import type { Executed, ModelRuntime, RuntimeInfo } from '../../models/runtime/index.ts'
 import type { ModelStore, StoredModel } from '../../models/store/index.ts'
 import { NO_STEPS_DIGEST, type Receipt } from '../../protocols/receipt/index.ts'
 import type { Replay } from '../requester/index.ts'
@@ -24,6 +24,15 @@ export interface Replaying {
     receipt: Receipt,
     signal: AbortSignal,
   ): Promise<Replay | undefined>
+  /**
+   * What this machine's native lane of a model gives for inputs; undefined where it has none. Rejects with RuntimeError, or
+   * with the signal's reason.
+   */
+  run(
+    cid: string,
+    job: Pick<SignedJob, 'inputs' | 'inputDigest' | 'salt'>,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined>
   close(): Promise<void>
 }
 
@@ -74,10 +83,11 @@ export function createReplaying(components: ReplayingComponents): Replaying {
     const bounded = AbortSignal.any([signal, timeout(REPLAY_MS_MAX)])
     running += 1
     try {
-      const first = await digestOfRun(runtime, job, bounded)
-      if (same(first, receipt.outputDigest)) return 'same'
+      const first = await runAlone(runtime, job, bounded)
+      if (same(first.outputDigest, receipt.outputDigest)) return 'same'
       // What is held against somebody else was seen twice: memory fails on this side too.
-      if (same(first, await digestOfRun(runtime, job, bounded))) return 'elsewhere'
+      const second = await runAlone(runtime, job, bounded)
+      if (same(first.outputDigest, second.outputDigest)) return 'elsewhere'
       throw new Error('two runs of one job gave different bits on this machine')
     } catch (error) {
       signal.throwIfAborted()
@@ -93,6 +103,10 @@ export function createReplaying(components: ReplayingComponents): Replaying {
 
   return {
     replay,
+    async run(cid, job, signal) {
+      const runtime = runtimeOf(cid)
+      return runtime && (await runAlone(runtime, job, signal)).outputs
+    },
     async close() {
       isClosed = true
       await Promise.all([...runtimes.values()].map((runtime) => runtime.close()))
@@ -100,15 +114,16 @@ export function createReplaying(components: ReplayingComponents): Replaying {
   }
 }
 
-async function digestOfRun(
-  runtime: ModelRuntime,
+/** Shared with no other run. Rejects with what went wrong. */
+export async function runAlone(
+  runtime: Pick<ModelRuntime, 'execute'>,
   { inputs, inputDigest, salt }: Pick<SignedJob, 'inputs' | 'inputDigest' | 'salt'>,
   signal: AbortSignal,
-): Promise<Uint8Array> {
+): Promise<Executed> {
   const [outcome] = await runtime.execute([{ inputs, inputDigest, salt }], signal)
   if (outcome === undefined) throw new Error('the runtime gave no outcome')
   if (!outcome.ok) throw outcome.error
-  return outcome.value.outputDigest
+  return outcome.value
 }
 
 /**

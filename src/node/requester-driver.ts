@@ -45,7 +45,12 @@ import { verifyTerms } from './terms.ts'
 import { createTimers } from './timers.ts'
 
 export interface RequesterDriver {
-  submit(request: SubmitRequest, manifest: Manifest): Promise<JobResult>
+  /** One in the background is nobody's: its disputes hold up no others, and its answer rests on nobody for anybody. */
+  submit(
+    request: SubmitRequest,
+    manifest: Manifest,
+    options?: { readonly isBackground?: boolean },
+  ): Promise<JobResult>
   counts(): { running: number; settled: number; failed: number }
   /** A proof against a key was verified: its word counts for nothing any more, in no job. */
   exposed(provider: string): void
@@ -93,6 +98,7 @@ interface RunningJob {
   readonly manifest: Manifest
   readonly request: SubmitRequest
   readonly signed: Awaited<ReturnType<typeof newJob>>
+  readonly isBackground: boolean
   readonly startedAtMs: number
   readonly attempts: Map<number, Attempt>
   readonly controller: AbortController
@@ -377,6 +383,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       planRoot: job.manifest.plan?.root ?? '',
       deadlineAtMs: job.spec.deadlineAtMs,
       signal: job.controller.signal,
+      isBackground: job.isBackground,
       answers: () =>
         new Map(
           [...job.attempts].flatMap(([number, { provider, answer }]) =>
@@ -418,7 +425,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         log.error('the bundle could not be written', { jobId: job.spec.id, error: bundleError })
       }
     }
-    if (accepted !== undefined) {
+    if (accepted !== undefined && !job.isBackground) {
       const { model } = job.spec
       onClosed({ jobId: job.spec.id, model, verdict, tau: job.signed.tau, bundle })
     }
@@ -449,7 +456,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
   }
 
   return {
-    async submit(request, manifest) {
+    async submit(request, manifest, { isBackground = false } = {}) {
       const canRecompute = disputing.canRecompute(request.model)
       const terms = verifyTerms(request, manifest, canRecompute)
       const inputs = encodeTensors(request.inputs)
@@ -490,6 +497,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         manifest,
         request,
         signed,
+        isBackground,
         startedAtMs,
         attempts: new Map(),
         controller: new AbortController(),

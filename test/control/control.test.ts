@@ -22,6 +22,7 @@ import {
   type JobResult,
   NodeError,
   type NodeStatus,
+  type ProbeRequest,
   type SubmitRequest,
   silentLog,
   type VerimeshNode,
@@ -121,6 +122,25 @@ test('a described model comes over with its files', async () => {
   const files = new Map([['a/words.txt', new Uint8Array([0, 255, 10])]])
   const { client } = await serve({ describe: async (cid) => ({ cid, manifest: MANIFEST, files }) })
   assert.equal(await client.describe('bafy'), { cid: 'bafy', manifest: MANIFEST, files })
+})
+
+test('a canary goes over with its terms and without inputs, and comes back as a job does', async () => {
+  let asked: ProbeRequest | undefined
+  const { client } = await serve({
+    probe: async (canary) => {
+      asked = canary
+      canary.onProgress?.({ jobId: 'job', stage: 'asking', found: 2, asked: 2, answered: 0 })
+      return answered([INPUT])
+    },
+    submit: () => Promise.reject(new Error('it is no job')),
+  })
+  const stages: string[] = []
+  const terms = { model: 'm', lane: 'exact', replicas: 3, recomputeRate: 1, timeoutMs: 99, tau: 0 } as const
+  const result = await client.probe({ ...terms, onProgress: ({ stage }) => stages.push(stage) })
+  const { signal, onProgress, ...rest } = asked!
+  assert.equal(rest, terms)
+  assert.equal([stages, result.jobId], [['asking'], 'job'])
+  assert.is((await result.closed).verdict.asked, 4)
 })
 
 test('a job goes over with its terms, and its progress, answer and record come back', async () => {

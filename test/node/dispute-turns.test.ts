@@ -13,8 +13,12 @@ function start() {
     return () => timers.delete(callback)
   })
   const began: string[] = []
-  const take = (job: string, parties: readonly string[], aborted = signal): Promise<void> =>
-    turns.take(job, parties, aborted).then(() => void began.push(job))
+  const take = (
+    job: string,
+    parties: readonly string[],
+    aborted = signal,
+    isBackground = false,
+  ): Promise<void> => turns.take(job, parties, aborted, { isBackground }).then(() => void began.push(job))
   const settle = () => new Promise<void>((resolve) => setImmediate(resolve))
   return { turns, take, began, timers, settle }
 }
@@ -86,6 +90,20 @@ test('who is aborted while it waits is gone, and the others go on', async () => 
   turns.end('1')
   await settle()
   assert.equal(began, ['1', '3'])
+})
+
+test('a dispute in the background waits for others, and nobody waits for it', async () => {
+  const { turns, take, began, settle } = start()
+  void take('1', ['a', 'b'])
+  void take('canary', ['a', 'c'], signal, true)
+  await settle()
+  assert.equal(began, ['1'])
+  turns.end('1')
+  await settle()
+  assert.equal(began, ['1', 'canary'])
+  void take('2', ['c', 'd'])
+  await settle()
+  assert.equal(began, ['1', 'canary', '2'])
 })
 
 test.run()
