@@ -7,6 +7,7 @@ import { addModelsCommands } from './models.ts'
 import { defaultDataDirectory } from './options.ts'
 import { addReceiptCommands } from './receipt.ts'
 import { addRunCommand } from './run.ts'
+import { addSimulateCommand } from './simulate.ts'
 import { addStartCommand } from './start.ts'
 import { addStatusCommands } from './status.ts'
 import { createTerminal } from './terminal.ts'
@@ -43,6 +44,7 @@ addModelsCommands(program, terminal, dataDirectory)
 addReceiptCommands(program, terminal)
 addFraudCommands(program, terminal, dataDirectory)
 addStatusCommands(program, terminal, dataDirectory)
+addSimulateCommand(program, terminal)
 
 try {
   await program.parseAsync()

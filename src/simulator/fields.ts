@@ -28,6 +28,7 @@ export class Fields {
   }
 
   has(key: string): boolean {
+    this.#read.add(key)
     return this.#value[key] !== undefined
   }
 
