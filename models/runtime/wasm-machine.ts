@@ -1,6 +1,7 @@
 /** The machine of the exact lane: each operator a model of its own in the WASM engine, kept for the next run where it pays. */
 import { type ExactModel, verifyOperandTypes } from '../graph/index.ts'
 import type { OperatorStep } from '../plan/index.ts'
+import type { DType } from '../tensor/index.ts'
 import { canonicalValue, digestValue, type Value } from '../trace/index.ts'
 import { SESSIONS_BYTES_MAX, SESSIONS_MAX } from './constants.ts'
 import type { Machine } from './interpreter.ts'
@@ -15,7 +16,7 @@ export interface WasmMachineOptions {
 interface OperatorSession {
   readonly session: WasmSession
   /** Of the operands: another needs another model. */
-  readonly dtypes: string
+  readonly dtypes: readonly (DType | undefined)[]
   readonly bytes: number
   /** Positions of operands and outputs. */
   readonly feeds: readonly number[]
@@ -32,15 +33,12 @@ export function createWasmMachine(
 
   return {
     run(step, operands) {
-      const dtypes = operands.map((operand) => operand?.dtype).join()
       let operator = kept.get(step)
-      if (operator?.dtypes !== dtypes) {
+      if (operator === undefined || !hasTypes(operands, operator.dtypes)) {
         if (operator !== undefined) forget(step, operator)
-        verifyTypes(step, operands)
-        const made = model.operatorModel(
-          step,
-          operands.map((operand) => operand?.dtype),
-        )
+        const dtypes = operands.map((operand) => operand?.dtype)
+        verifyTypes(step, dtypes)
+        const made = model.operatorModel(step, dtypes)
         operator = {
           session: engine.createSession(
             made.bytes,
@@ -62,9 +60,10 @@ export function createWasmMachine(
           return operand
         })
         const outputs: (WasmValue | undefined)[] = step.outputs.map(() => undefined)
-        for (const [at, value] of engine.run(session, fed).entries()) {
-          canonicalise(value)
-          outputs[results[at]!] = value
+        const given = engine.run(session, fed)
+        for (let at = 0; at < given.length; at++) {
+          canonicalise(given[at]!)
+          outputs[results[at]!] = given[at]
         }
         return outputs
       } finally {
@@ -100,7 +99,7 @@ export function createWasmMachine(
 
   /** In place: the engine gives every output memory of its own. */
   function canonicalise(value: WasmValue): void {
-    if (value.dtype === 'float32' && !engine.hasNaN(value)) return
+    if (!MAY_BE_NAN.includes(value.dtype) || (value.dtype === 'float32' && !engine.hasNaN(value))) return
     const data = engine.view(value)
     const given: Value = { dtype: value.dtype, dims: value.dims, data }
     const canonical = canonicalValue(given)
@@ -108,13 +107,21 @@ export function createWasmMachine(
   }
 }
 
+const MAY_BE_NAN: readonly DType[] = ['float32', 'float16', 'float64']
+
+function hasTypes(
+  operands: readonly (WasmValue | undefined)[],
+  dtypes: readonly (DType | undefined)[],
+): boolean {
+  if (operands.length !== dtypes.length) return false
+  for (let at = 0; at < dtypes.length; at++) if (operands[at]?.dtype !== dtypes[at]) return false
+  return true
+}
+
 /** Throws RuntimeError `input-mismatch`, on every machine or on none, for types that the operator is not listed for. */
-function verifyTypes(step: OperatorStep, operands: readonly (WasmValue | undefined)[]): void {
+function verifyTypes(step: OperatorStep, dtypes: readonly (DType | undefined)[]): void {
   try {
-    verifyOperandTypes(
-      step,
-      operands.map((operand) => operand?.dtype),
-    )
+    verifyOperandTypes(step, dtypes)
   } catch (cause) {
     throw new RuntimeError('input-mismatch', (cause as Error).message, { cause })
   }

@@ -9,6 +9,7 @@ import {
   boundHeap,
   createWasmEngine,
   readPinnedWasm,
+  stopClock,
   type WasmEngine,
 } from '../../../models/runtime/wasm-engine.ts'
 import type { Value } from '../../../models/trace/index.ts'
@@ -159,6 +160,57 @@ test('a heap that was refused more is known to be, whoever looks', () => {
   assert.equal(wake(1), [false, true], 'the system has no more')
   assert.throws(() => boundHeap({ a: { m: memory } }, { isStarved: false }))
   assert.throws(() => boundHeap({ a: { m: memory, f: grower, g: grower } }, { isStarved: false }))
+})
+
+test('what lies where the heap has grown to is read as it is', async () => {
+  const engine = await createWasmEngine()
+  const before = engine.heapBytes()
+  const zeros = (elements: number): Value => ({
+    dtype: 'float32',
+    dims: [elements],
+    data: new Uint8Array(4 * elements),
+  })
+  const elements = before / 4
+  const last = zeros(elements)
+  new DataView(last.data.buffer).setUint32(4 * (elements - 1), 0xffc0_0000, true)
+  const odd = zeros(elements + 3)
+  new DataView(odd.data.buffer).setUint32(4 * (elements + 2), 0xff80_0001, true)
+  for (const [given, hasNaN] of [
+    [zeros(elements), false],
+    [last, true],
+    [odd, true],
+    [zeros(elements + 3), false],
+  ] as const) {
+    const written = engine.write(given)
+    assert.ok(written.at + written.bytes > before, 'it lies beyond what was there')
+    assert.is(engine.hasNaN(written), hasNaN)
+  }
+  const grown = run(engine, ['', { operator: 'ConstantOfShape' }, [longs([3, 2 ** 25])]])
+  assert.is(grown.byteLength, 3 * 2 ** 27)
+})
+
+test('the engine is told that no time passes, wherever it wants it written', () => {
+  const { Memory } = (
+    globalThis as unknown as {
+      WebAssembly: { Memory: new (options: object) => { buffer: ArrayBufferLike; grow(pages: number): void } }
+    }
+  ).WebAssembly
+  const memory = new Memory({ initial: 1, maximum: 3, shared: true })
+  const origin = () => performance.timeOrigin
+  const clock = (_clock: number, _precision: number, at: number): number => at + performance.timeOrigin
+  const imports = { a: { m: memory, f: clock as typeof clock, other: (at: number) => at, origin } }
+  stopClock(imports, memory)
+  assert.is(imports.a.origin, origin)
+  new Uint8Array(memory.buffer).fill(255)
+  memory.grow(1)
+  new Uint8Array(memory.buffer).fill(255)
+  for (const at of [8, 65_536 + 16]) {
+    assert.is(imports.a.f(1, 0, at), 0)
+    const bytes = new Uint8Array(memory.buffer).subarray(at - 1, at + 9)
+    assert.equal([...bytes], [255, 0, 0, 0, 0, 0, 0, 0, 0, 255])
+  }
+  assert.throws(() => stopClock({ a: { m: memory, origin } }, memory))
+  assert.throws(() => stopClock({ a: { m: memory, f: clock, g: clock } }, memory))
 })
 
 test('a trap of the machine is no refusal', async () => {
