@@ -2,7 +2,7 @@
  * Executes a plan, step by step, as the exact lane is defined: one operator after the other, `If` and `Loop` decided here,
  * every leaf in the order of `models/trace`. Knows values only through a machine that holds them.
  */
-import type { Block, IfStep, LoopStep, OperatorStep, Plan, Source, Step } from '../plan/index.ts'
+import type { IfStep, LoopStep, OperatorStep, Plan, Step } from '../plan/index.ts'
 import { PAYLOAD_BYTES_MAX } from '../tensor/index.ts'
 import {
   canonicalValue,
@@ -16,7 +16,7 @@ import {
 } from '../trace/index.ts'
 import { LIVE_BYTES_MAX } from './constants.ts'
 import { declaredScan, flagOf, stackElements, tripCountOf } from './control.ts'
-import { analyseLiveness, type BlockLiveness, type Slot, slotOf } from './liveness.ts'
+import { type Layout, layOut, type Reference, type StepLayout } from './layout.ts'
 import { RuntimeError } from './runtime.ts'
 
 /** Where values lie and operators run. What it gives is canonical. Throws RuntimeError. */
@@ -33,18 +33,17 @@ export interface Machine<V> {
   release(value: V): void
 }
 
-/** A step by its indexes. */
-interface StepPlace {
-  readonly block: number
-  readonly step: number
-}
-
 /** A value with the number of those who need it. */
 export interface Held<V> {
+  /** Where it lies in the machine; of what is known, it is brought there when somebody asks. */
   readonly value: V
+  /** What it is, where control flow made it: most loops never look at their iteration number. */
+  readonly known: Value | undefined
   readonly bytes: number
   digest: Uint8Array | undefined
   users: number
+  /** Its number among those that are alive. */
+  number: number
 }
 
 /** A constant, or a value that only control flow knows. */
@@ -70,9 +69,9 @@ export function createInterpreter<V>(
   plan: Plan,
   machine: Machine<V>,
 ): (inputs: readonly V[], observer?: Observer<V>) => readonly Value[] | undefined {
-  const liveness = analyseLiveness(plan)
+  const layout = layOut(plan)
   return (inputs, observer = {}) => {
-    const run = createRun(plan, liveness, machine, observer)
+    const run = createRun(plan, layout, machine, observer)
     try {
       return run.main(inputs)
     } catch (error) {
@@ -88,12 +87,12 @@ export function createInterpreter<V>(
 export function digestOf<V>(machine: Machine<V>, term: Held<V> | Fixed): Uint8Array {
   if (term.digest !== undefined) return term.digest
   const held = term as Held<V>
-  held.digest = machine.digest(held.value)
+  held.digest = held.known === undefined ? machine.digest(held.value) : digestValue(held.known)
   return held.digest
 }
 
 export function isHeld<V>(term: Term<V>): term is Held<V> {
-  return term !== undefined && 'value' in term
+  return term !== undefined && 'users' in term
 }
 
 /** Thrown where an observer ends a run. */
@@ -101,7 +100,8 @@ const STOPPED = Symbol('stopped')
 
 interface Scope<V> {
   readonly parent: Scope<V> | undefined
-  readonly values: Map<Slot, Held<V>>
+  /** By place, see `layOut`. */
+  readonly values: (Held<V> | undefined)[]
 }
 
 type Frames = Position['frames']
@@ -111,25 +111,20 @@ interface Run<V> {
   releaseAll(): void
 }
 
-function createRun<V>(
-  plan: Plan,
-  liveness: readonly BlockLiveness[],
-  machine: Machine<V>,
-  observer: Observer<V>,
-): Run<V> {
-  const alive = new Set<Held<V>>()
-  const root: Scope<V> = { parent: undefined, values: new Map() }
+function createRun<V>(plan: Plan, layout: Layout, machine: Machine<V>, observer: Observer<V>): Run<V> {
+  const alive: Held<V>[] = []
   let liveBytes = 0
 
   return { main, releaseAll }
 
   function main(inputs: readonly V[]): readonly Value[] {
-    for (const [index, held] of inputs.map((input) => hold(input)).entries()) bind(root, `i${index}`, held)
+    const root: Scope<V> = { parent: undefined, values: [] }
+    for (const [index, held] of inputs.map((input) => hold(input)).entries()) bind(root, index, held)
     runBlock(0, root, [])
-    const outputs = plan.outputs.map(({ name, source }) => {
-      const output = resolve(source, root)
-      if (output === undefined) throw new RuntimeError('run-failed', `the output "${name}" is left out`)
-      return output
+    const outputs = layout.outputs.map((reference, index) => {
+      const output = resolve(reference, root)
+      if (output !== undefined) return output
+      throw new RuntimeError('run-failed', `the output "${plan.outputs[index]!.name}" is left out`)
     })
     const bytes = outputs.reduce((sum, output) => sum + (isHeld(output) ? output.bytes : 0), 0)
     if (bytes > PAYLOAD_BYTES_MAX) throw new RuntimeError('run-failed', `the outputs have ${bytes} bytes`)
@@ -138,51 +133,57 @@ function createRun<V>(
 
   /** Runs the steps of a block; what they gave and is still needed stays in `scope`. */
   function runBlock(index: number, scope: Scope<V>, frames: Frames): void {
-    const { steps } = plan.blocks[index] as Block
-    const { atStart, after } = liveness[index]!
+    const { steps, atStart } = layout.blocks[index]!
     free(scope, atStart)
-    for (const [at, step] of steps.entries()) {
-      const place = { block: index, step: at }
-      if (step.kind === 'operator') runOperator(step, place, scope, frames)
-      else if (step.kind === 'if') runIf(step, place, scope, frames)
-      else runLoop(step, place, scope, frames)
-      free(scope, after[at]!)
+    for (let at = 0; at < steps.length; at++) {
+      const place = steps[at]!
+      const { step } = place
+      if (step.kind === 'operator') runOperator(step, place, at, scope, frames)
+      else if (step.kind === 'if') runIf(step, place, at, scope, frames)
+      else runLoop(step, place, at, scope, frames)
+      free(scope, place.after)
     }
   }
 
-  function runOperator(step: OperatorStep, place: StepPlace, scope: Scope<V>, frames: Frames): void {
-    const operands = step.operands.map((source) => resolve(source, scope))
-    const position: Position = { frames, step: place.step, phase: 'run' }
+  function runOperator(
+    step: OperatorStep,
+    place: StepLayout,
+    at: number,
+    scope: Scope<V>,
+    frames: Frames,
+  ): void {
+    const operands = resolveAll(place.operands, scope)
+    const position: Position = { frames, step: at, phase: 'run' }
     announce(position, operands)
     const fed = operands.map((operand) => (isHeld(operand) ? operand.value : undefined))
     const given = machine.run(step, fed)
     const outputs = given.map((value) => (value === undefined ? undefined : hold(value)))
     observer.onLeaf?.(position, step, operands, outputs)
-    bindOutputs(scope, place.step, outputs)
+    bindOutputs(scope, place, outputs)
   }
 
-  function runIf(step: IfStep, place: StepPlace, scope: Scope<V>, frames: Frames): void {
-    const at = { frames, step: place.step }
-    const condition = resolve(step.operands[0]!, scope)
+  function runIf(step: IfStep, place: StepLayout, number: number, scope: Scope<V>, frames: Frames): void {
+    const at = { frames, step: number }
+    const condition = resolve(place.operands[0], scope)
     if (condition === undefined) throw new RuntimeError('run-failed', 'an If has no condition')
     announce({ ...at, phase: 'decide' }, [condition])
     const decision = flagOf(valueAt(condition))
     observer.onLeaf?.({ ...at, phase: 'decide' }, step, [condition], [{ digest: flagDigest(decision) }])
-    free(scope, liveness[place.block]!.once[place.step]!)
+    free(scope, place.once)
 
     const arm = decision ? 'then' : 'else'
     const block = decision ? step.thenBlock : step.elseBlock
-    const given = runInner(block, scope, new Map(), [...frames, { step: place.step, arm }])
+    const given = runInner(block, scope, [], [...frames, { step: number, arm }])
     announce({ ...at, phase: 'end' }, given)
     const outputs = step.outputs.map((isThere, index) => (isThere ? given[index] : undefined))
     observer.onLeaf?.({ ...at, phase: 'end' }, step, given, outputs)
-    bindOutputs(scope, place.step, outputs)
+    bindOutputs(scope, place, outputs)
     for (const held of given) drop(held)
   }
 
-  function runLoop(step: LoopStep, place: StepPlace, scope: Scope<V>, frames: Frames): void {
-    const at = { frames, step: place.step }
-    const [trip, initial, ...first] = step.operands.map((source) => resolve(source, scope))
+  function runLoop(step: LoopStep, place: StepLayout, number: number, scope: Scope<V>, frames: Frames): void {
+    const at = { frames, step: number }
+    const [trip, initial, ...first] = resolveAll(place.operands, scope)
     // Its value is needed in every decision, and perhaps by nobody else.
     if (isHeld(trip)) retain(trip)
     const limit = trip === undefined ? Number.POSITIVE_INFINITY : tripCountOf(valueAt(trip))
@@ -199,15 +200,14 @@ function createRun<V>(
       }
       decide(step, { ...at, phase: 'decide', iteration }, goesOn, isOn, [trip, condition, ...carried])
       if (isHeld(condition)) drop(condition)
-      if (iteration === 0) free(scope, liveness[place.block]!.once[place.step]!)
+      if (iteration === 0) free(scope, place.once)
       if (!goesOn) break
-      const given = new Map<Slot, Held<V>>()
-      given.set('c0', retain(hold(machine.write(iterationValue(iteration, step.iterationRank)))))
-      given.set('c1', retain(hold(machine.write(flagValue(isOn, step.conditionRank)))))
-      // The body has them now, and may be the last to need them.
-      for (const [index, held] of carried.entries()) if (held !== undefined) given.set(`c${index + 2}`, held)
-      const body = [...frames, { step: place.step, arm: iteration }]
-      const [next, ...outputs] = runInner(step.body, scope, given, body)
+      const [turn, isGoing] = [iteration, isOn]
+      const counted = retain(holdKnown(8, () => iterationValue(turn, step.iterationRank)))
+      const flagged = retain(holdKnown(1, () => flagValue(isGoing, step.conditionRank)))
+      // The body has the carried values now, and may be the last to need them.
+      const body = [...frames, { step: number, arm: iteration }]
+      const [next, ...outputs] = runInner(step.body, scope, [counted, flagged, ...carried], body)
       if (next === undefined) throw new RuntimeError('run-failed', 'the body of a Loop gives no condition')
       condition = next
       isOn = flagOf(valueAt(next))
@@ -238,7 +238,7 @@ function createRun<V>(
 
   function endLoop(
     step: LoopStep,
-    place: StepPlace,
+    place: StepLayout,
     position: Position,
     scope: Scope<V>,
     carried: readonly (Held<V> | undefined)[],
@@ -251,12 +251,12 @@ function createRun<V>(
       if (index < step.carried) return carried[index]
       const elements = scans[index - step.carried]!.map((element) => {
         if (element === undefined) throw new RuntimeError('run-failed', 'a scan output is left out')
-        return machine.read(element.value)
+        return valueAt(element)
       })
       return hold(machine.write(stackElements(elements, declaredScan(step, index - step.carried))))
     })
     observer.onLeaf?.(position, step, operands, outputs)
-    bindOutputs(scope, place.step, outputs)
+    bindOutputs(scope, place, outputs)
     for (const held of operands) drop(held)
   }
 
@@ -264,27 +264,30 @@ function createRun<V>(
   function runInner(
     index: number,
     parent: Scope<V>,
-    values: Map<Slot, Held<V>>,
+    values: (Held<V> | undefined)[],
     frames: Frames,
   ): (Held<V> | undefined)[] {
     const scope: Scope<V> = { parent, values }
     runBlock(index, scope, frames)
-    const outputs = plan.blocks[index]!.outputs.map((source) => materialise(resolve(source, scope)))
-    for (const held of scope.values.values()) drop(held)
+    const outputs = layout.blocks[index]!.outputs.map((reference) => materialise(resolve(reference, scope)))
+    for (const held of values) drop(held)
     return outputs
   }
 
-  function resolve(source: Source, scope: Scope<V>): Term<V> {
-    if (source.kind === 'absent') return undefined
-    if (source.kind === 'constant') return source
+  function resolveAll(references: readonly Reference[], scope: Scope<V>): Term<V>[] {
+    const terms: Term<V>[] = []
+    for (const reference of references) terms.push(resolve(reference, scope))
+    return terms
+  }
+
+  function resolve(reference: Reference, scope: Scope<V>): Term<V> {
+    if (reference === undefined || reference.kind === 'constant') return reference
     let at: Scope<V> | undefined = scope
-    if (source.kind === 'input') at = root
-    else for (let up = 0; up < source.up; up++) at = at?.parent
-    const slot = slotOf(source, source.kind === 'input' ? 0 : source.up)!
-    const held = at?.values.get(slot)
+    for (let up = 0; up < reference.up; up++) at = at?.parent
+    const held = at?.values[reference.place]
+    if (held !== undefined) return held
     // An output that a step may leave out, asked for by another.
-    if (held === undefined) throw new RuntimeError('run-failed', `the plan reads ${slot}, which is not there`)
-    return held
+    throw new RuntimeError('run-failed', `the plan reads ${reference.slot}, which is not there`)
   }
 
   /** A value that somebody needs, to be dropped by the caller; of a constant a new one. */
@@ -295,33 +298,46 @@ function createRun<V>(
   }
 
   function valueAt(term: Held<V> | Fixed): Value {
-    return isHeld(term) ? machine.read(term.value) : canonicalValue(machine.constant(term.digest))
+    if (!isHeld(term)) return canonicalValue(machine.constant(term.digest))
+    return term.known ?? machine.read(term.value)
   }
 
   function announce(position: Position, operands: readonly Term<V>[]): void {
     if (observer.onOperands?.(position, operands) === false) throw STOPPED
   }
 
-  function bindOutputs(scope: Scope<V>, step: number, outputs: readonly (Held<V> | undefined)[]): void {
-    for (const [index, held] of outputs.entries()) {
-      if (held !== undefined) bind(scope, `s${step}.${index}`, held)
+  function bindOutputs(
+    scope: Scope<V>,
+    { outputsAt }: StepLayout,
+    outputs: readonly (Held<V> | undefined)[],
+  ): void {
+    for (let index = 0; index < outputs.length; index++) {
+      const held = outputs[index]
+      if (held !== undefined) bind(scope, outputsAt + index, held)
     }
   }
 
-  function bind(scope: Scope<V>, slot: Slot, held: Held<V>): void {
-    scope.values.set(slot, retain(held))
+  function bind(scope: Scope<V>, place: number, held: Held<V>): void {
+    scope.values[place] = retain(held)
   }
 
-  function free(scope: Scope<V>, slots: readonly Slot[]): void {
-    for (const slot of slots) {
-      drop(scope.values.get(slot))
-      scope.values.delete(slot)
+  function free(scope: Scope<V>, places: readonly number[]): void {
+    for (const place of places) {
+      drop(scope.values[place])
+      scope.values[place] = undefined
     }
   }
 
   function hold(value: V, digest?: Uint8Array): Held<V> {
-    const held = { value, bytes: machine.bytes(value), digest, users: 0 }
-    alive.add(held)
+    return keep({ value, known: undefined, bytes: machine.bytes(value), digest, users: 0, number: 0 })
+  }
+
+  function holdKnown(bytes: number, make: () => Value): Held<V> {
+    return keep(new KnownHeld(machine, bytes, make))
+  }
+
+  function keep(held: Held<V>): Held<V> {
+    held.number = alive.push(held) - 1
     liveBytes += held.bytes
     if (liveBytes > LIVE_BYTES_MAX) {
       throw new RuntimeError('out-of-memory', `more than ${LIVE_BYTES_MAX} bytes are needed at one time`)
@@ -336,13 +352,49 @@ function createRun<V>(
 
   function drop(held: Held<V> | undefined): void {
     if (held === undefined || --held.users > 0) return
-    alive.delete(held)
+    const last = alive.pop()!
+    if (last !== held) {
+      last.number = held.number
+      alive[held.number] = last
+    }
     liveBytes -= held.bytes
-    machine.release(held.value)
+    release(held)
+  }
+
+  function release(held: Held<V>): void {
+    if (!(held instanceof KnownHeld)) machine.release(held.value)
+    else if (held.written !== undefined) machine.release(held.written as V)
   }
 
   function releaseAll(): void {
-    for (const { value } of alive) machine.release(value)
-    alive.clear()
+    for (const held of alive.splice(0)) release(held)
+  }
+}
+
+/** A value that control flow knows: made, and brought into the machine, when it is first asked for. */
+class KnownHeld<V> implements Held<V> {
+  readonly bytes: number
+  digest: Uint8Array | undefined = undefined
+  users = 0
+  number = 0
+  written: V | undefined = undefined
+  readonly #machine: Machine<V>
+  readonly #make: () => Value
+  #known: Value | undefined = undefined
+
+  constructor(machine: Machine<V>, bytes: number, make: () => Value) {
+    this.#machine = machine
+    this.bytes = bytes
+    this.#make = make
+  }
+
+  get known(): Value {
+    this.#known ??= this.#make()
+    return this.#known
+  }
+
+  get value(): V {
+    this.written ??= this.#machine.write(this.known)
+    return this.written
   }
 }

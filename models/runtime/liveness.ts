@@ -15,11 +15,12 @@ export interface BlockLiveness {
 
 /** For each block of the plan. What a block gives, or its inner blocks read, counts as read. */
 export function analyseLiveness(plan: Plan): readonly BlockLiveness[] {
+  const inputs = inputCounts(plan)
   return plan.blocks.map((block, index) => {
     const last = new Map<Slot, number>()
     /** Of a step with blocks: whether one of them is the last to read it. */
     const captured = new Set<string>()
-    for (let at = 0; at < inputCount(plan, index); at++) {
+    for (let at = 0; at < inputs[index]!; at++) {
       last.set(index === 0 ? `i${at}` : `c${at}`, -1)
     }
     for (const [at, step] of block.steps.entries()) {
@@ -80,16 +81,17 @@ function* readInside(plan: Plan, step: Step, up: number): Generator<Slot> {
   }
 }
 
-/** Of the main block the model's inputs, of a loop body what it is given, of a branch none. */
-function inputCount(plan: Plan, index: number): number {
-  if (index === 0) return plan.inputs.length
-  for (const block of plan.blocks) {
-    for (const step of block.steps) if (step.kind === 'loop' && step.body === index) return 2 + step.carried
+/** How many values each block is given: the main one the model's inputs, a loop's body its carried values, a branch none. */
+export function inputCounts(plan: Plan): readonly number[] {
+  const counts = plan.blocks.map((_, index) => (index === 0 ? plan.inputs.length : 0))
+  for (const { steps } of plan.blocks) {
+    for (const step of steps) if (step.kind === 'loop') counts[step.body] = 2 + step.carried
   }
-  return 0
+  return counts
 }
 
-function innerBlocks(step: Step): readonly number[] {
+/** Indexes of the blocks that a step has. */
+export function innerBlocks(step: Step): readonly number[] {
   if (step.kind === 'if') return [step.thenBlock, step.elseBlock]
   return step.kind === 'loop' ? [step.body] : []
 }

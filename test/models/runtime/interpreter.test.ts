@@ -6,7 +6,7 @@ import { createExactExecutor } from '../../../models/runtime/exact-execution.ts'
 import { createInterpreter } from '../../../models/runtime/interpreter.ts'
 import { RuntimeError } from '../../../models/runtime/runtime.ts'
 import { encodeTensors } from '../../../models/tensor/index.ts'
-import { decodeLeaf, digestValue, iterationValue } from '../../../models/trace/index.ts'
+import { decodeLeaf, digestValue, iterationValue, type Value } from '../../../models/trace/index.ts'
 import { examineOutputs, examineTrace } from '../../../src/verification/index.ts'
 import { createToyMachine, type RandomPlan, randomPlan } from './random-plan.ts'
 
@@ -146,8 +146,48 @@ test('a loop holds what it carries once, not the value it began with', () => {
     outputs: [{ name: 'y', source: output(1) }],
     blocks: [main, body],
   })
-  // The condition, the carried value and what is made of it.
-  assert.is(peakOf(plan, constants), 3)
+  // The carried value and what is made of it: the condition only passes through.
+  assert.is(peakOf(plan, constants), 2)
+})
+
+test('an iteration number that nobody reads is never brought into the machine', () => {
+  const trip = iterationValue(40)
+  const constants = new Map([[hex(digestValue(trip)), trip]])
+  /** A loop whose one step reads what it is given at these indexes. */
+  const written = (read: readonly number[]): number => {
+    const body = {
+      steps: [mix(read.map((index) => ({ kind: 'carried', up: 0, index })))],
+      outputs: [{ kind: 'carried', up: 0, index: 1 } as const, output(0)],
+    }
+    const loop = {
+      ...mix([{ kind: 'constant', digest: digestValue(trip) }, { kind: 'absent' }, output(0)]),
+      kind: 'loop',
+      type: 'Loop',
+      body: 1,
+      carried: 1,
+      iterationRank: 0,
+      conditionRank: 0,
+      scans: [],
+    } as const
+    const main = { steps: [mix([{ kind: 'input', index: 0 }]), loop], outputs: [] }
+    const outputs = [{ name: 'y', source: output(1) }]
+    const plan = createPlan({ inputs: ['x'], outputs, blocks: [main, body] })
+    const machine = createToyMachine(constants)
+    let count = 0
+    const counting = {
+      ...machine,
+      write: (value: Value) => {
+        count++
+        return machine.write(value)
+      },
+    }
+    createInterpreter(plan, counting)([machine.write(iterationValue(5))])
+    assert.is(machine.live.size, 0)
+    return count
+  }
+  assert.is(written([2]), 0)
+  assert.is(written([0, 2]), 40)
+  assert.is(written([0, 1, 2]), 80)
 })
 
 test('what a loop scanned is given up once it has ended', () => {
