@@ -17,6 +17,8 @@ export interface ExactModel {
 export interface OperatorModel {
   /** ONNX. */
   readonly bytes: Uint8Array
+  /** Large constants that `bytes` names as external data instead of holding them, by location. They look into the model's. */
+  readonly external: ReadonlyMap<string, Uint8Array>
   /** Operands that are fed, one for each position that is neither constant nor absent. */
   readonly feeds: readonly { readonly position: number; readonly name: string }[]
   /** Outputs that are there, by position. */

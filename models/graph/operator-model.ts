@@ -4,12 +4,14 @@ import type { OperatorStep } from '../plan/index.ts'
 import type { DType } from '../tensor/index.ts'
 import type { Value } from '../trace/index.ts'
 import { type ExternalData, tensorValue } from './constant.ts'
+import { BESIDE_BYTES_MIN } from './constants.ts'
 import { elementOfDtype } from './element-type.ts'
 import { GraphError } from './errors.ts'
 import type { OperatorModel } from './exact-model.ts'
 import {
   type AttributeProto,
   AttributeProtoSchema,
+  TensorProto_DataLocation as DataLocation,
   type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
@@ -50,11 +52,17 @@ export function buildOperatorModel(
   const feeds: { position: number; name: string }[] = []
   const inputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = []
   const initializers: MessageInitShape<typeof TensorProtoSchema>[] = []
+  const beside = new Map<string, Uint8Array>()
   for (const [position, operand] of step.operands.entries()) {
     if (operand.kind === 'absent') continue
     const name = nameAt(position)
     if (operand.kind === 'constant') {
-      initializers.push({ name, ...tensorInit(source.constant(operand.digest)) })
+      const value = source.constant(operand.digest)
+      if (standsBeside(value)) {
+        const location = `${position}`
+        beside.set(location, value.data)
+        initializers.push({ name, ...externalInit(value, location) })
+      } else initializers.push({ name, ...tensorInit(value) })
       continue
     }
     const dtype = dtypes[position]
@@ -86,7 +94,7 @@ export function buildOperatorModel(
       output: results.map(({ name }) => ({ name })),
     },
   })
-  return { bytes: toBinary(ModelProtoSchema, model), feeds, results }
+  return { bytes: toBinary(ModelProtoSchema, model), external: beside, feeds, results }
 }
 
 /** No name within the operator begins so. */
@@ -157,6 +165,28 @@ function plainTensor(
 
 function tensorInit({ dtype, dims, data }: Value): { dims: bigint[]; dataType: number; rawData: Uint8Array } {
   return { dims: dims.map(BigInt), dataType: elementOfDtype(dtype), rawData: data }
+}
+
+/** Integers never: shapes, axes and indexes are among them, which the engine wants to see while it loads. */
+function standsBeside({ dtype, data }: Value): boolean {
+  return data.byteLength >= BESIDE_BYTES_MIN && dtype !== 'int64' && dtype !== 'int32'
+}
+
+function externalInit(
+  { dtype, dims, data }: Value,
+  location: string,
+): MessageInitShape<typeof TensorProtoSchema> {
+  const externalData = [
+    { key: 'location', value: location },
+    { key: 'offset', value: '0' },
+    { key: 'length', value: String(data.byteLength) },
+  ]
+  return {
+    dims: dims.map(BigInt),
+    dataType: elementOfDtype(dtype),
+    dataLocation: DataLocation.EXTERNAL,
+    externalData,
+  }
 }
 
 type Message = NodeProto | AttributeProto | GraphProto

@@ -46,6 +46,12 @@ export const LIVE_BYTES_MAX = 1024 * 1024 * 1024
 export const SESSIONS_MAX = 8_192
 /** Of their models, which is mostly weights; in the heap they are about twice that. Those beyond are made anew each time. */
 export const SESSIONS_BYTES_MAX = 256 * 1024 * 1024
+/**
+ * Room that the heap is given when a model is loaded, for the constants of its largest step: where the first is enough for
+ * what the engine starts with, nothing is gained; beyond the last, loading would take seconds for one step of many.
+ */
+export const RESERVED_BYTES_MIN = 4 * 1024 * 1024
+export const RESERVED_BYTES_MAX = 256 * 1024 * 1024
 /** A heap that has grown beyond this is given up after the request that grew it, with its process. */
 export const WASM_HEAP_BYTES_KEPT = 1024 * 1024 * 1024
 /** Traces are rare, and come in bursts: a dispute asks for one and then for single steps of it. */

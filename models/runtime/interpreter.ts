@@ -26,6 +26,8 @@ export interface Machine<V> {
   /** The constant of that digest. */
   constant(digest: Uint8Array): Value
   write(value: Value): V
+  /** Whether a value that was written holds no NaN but the canonical one. */
+  isCanonical(value: V): boolean
   /** A copy. */
   read(value: V): Value
   digest(value: V): Uint8Array

@@ -27,6 +27,9 @@ export interface Ort {
   _malloc(bytes: number): number
   _free(at: number): void
   UTF8ToString(at: number): string
+  /** Files that a model names as external data, by location, until the next call of the other. */
+  mountExternalData(location: string, bytes: Uint8Array): void
+  unmountExternalData(): void
   _OrtInit(threads: number, severity: number): number
   _OrtGetLastError(codeAt: number, messageAt: number): number
   _OrtCreateSessionOptions(

@@ -50,7 +50,15 @@ export interface WasmEngine {
   isSpent(): boolean
   /** The heap never shrinks. */
   heapBytes(): number
-  createSession(model: Uint8Array, inputs: readonly string[], outputs: readonly string[]): WasmSession
+  /** Has the system give the heap that much room now: the first touch of a megabyte costs as much as ten copies of it. */
+  reserve(bytes: number): void
+  /** `external` holds what the model names as external data, by location. */
+  createSession(
+    model: Uint8Array,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    external?: ReadonlyMap<string, Uint8Array>,
+  ): WasmSession
   releaseSession(session: WasmSession): void
   /** Outputs in the session's order, to be released by the caller. */
   run(session: WasmSession, inputs: readonly WasmValue[]): WasmValue[]
@@ -226,15 +234,26 @@ function start(ort: Ort, memory: WasmMemory, starvation: { isStarved: boolean })
     return { options, runOptions, scratch: allocate(SCRATCH_BYTES) }
   })
 
+  function reserve(bytes: number): void {
+    guarded('starting', () => {
+      const at = allocate(bytes)
+      new Uint8Array(memory.buffer, at, bytes).fill(0)
+      ort._free(at)
+    })
+  }
+
   function createSession(
     model: Uint8Array,
     inputs: readonly string[],
     outputs: readonly string[],
+    external: ReadonlyMap<string, Uint8Array> = new Map(),
   ): WasmSession {
     return guarded('loading an operator', () => {
       const at = allocate(model.byteLength)
       new Uint8Array(memory.buffer, at, model.byteLength).set(model)
+      for (const [location, bytes] of external) ort.mountExternalData(location, bytes)
       const handle = ort._OrtCreateSession(at, model.byteLength, options)
+      ort.unmountExternalData()
       ort._free(at)
       if (handle === 0) throw lastError('loading an operator')
       const names = [...inputs, ...outputs].map(text)
@@ -351,6 +370,7 @@ function start(ort: Ort, memory: WasmMemory, starvation: { isStarved: boolean })
   return {
     isSpent,
     heapBytes: () => memory.buffer.byteLength,
+    reserve,
     createSession,
     releaseSession,
     run,

@@ -1,9 +1,9 @@
 /** The machine of the exact lane: each operator a model of its own in the WASM engine, kept for the next run where it pays. */
-import { type ExactModel, verifyOperandTypes } from '../graph/index.ts'
+import { type ExactModel, type OperatorModel, verifyOperandTypes } from '../graph/index.ts'
 import type { OperatorStep } from '../plan/index.ts'
 import type { DType } from '../tensor/index.ts'
 import { canonicalValue, digestValue, type Value } from '../trace/index.ts'
-import { SESSIONS_BYTES_MAX, SESSIONS_MAX } from './constants.ts'
+import { RESERVED_BYTES_MAX, RESERVED_BYTES_MIN, SESSIONS_BYTES_MAX, SESSIONS_MAX } from './constants.ts'
 import type { Machine } from './interpreter.ts'
 import { RuntimeError } from './runtime.ts'
 import type { WasmEngine, WasmSession, WasmValue } from './wasm-engine.ts'
@@ -30,6 +30,9 @@ export function createWasmMachine(
 ): Machine<WasmValue> {
   const kept = new Map<OperatorStep, OperatorSession>()
   let keptBytes = 0
+  // Now and not in the middle of a dispute.
+  const reservedBytes = Math.min(largestConstants(model), RESERVED_BYTES_MAX)
+  if (reservedBytes >= RESERVED_BYTES_MIN) engine.reserve(reservedBytes)
 
   return {
     run(step, operands) {
@@ -44,9 +47,10 @@ export function createWasmMachine(
             made.bytes,
             made.feeds.map(({ name }) => name),
             made.results.map(({ name }) => name),
+            made.external,
           ),
           dtypes,
-          bytes: made.bytes.byteLength,
+          bytes: sizeOf(made),
           feeds: made.feeds.map(({ position }) => position),
           results: made.results.map(({ position }) => position),
         }
@@ -72,6 +76,7 @@ export function createWasmMachine(
     },
     constant: (digest) => model.constant(digest),
     write: (value) => engine.write(value),
+    isCanonical: (value) => canonical(value) === undefined,
     read: ({ dtype, dims, ...value }) => ({
       dtype,
       dims,
@@ -99,12 +104,39 @@ export function createWasmMachine(
 
   /** In place: the engine gives every output memory of its own. */
   function canonicalise(value: WasmValue): void {
-    if (!MAY_BE_NAN.includes(value.dtype) || (value.dtype === 'float32' && !engine.hasNaN(value))) return
-    const data = engine.view(value)
-    const given: Value = { dtype: value.dtype, dims: value.dims, data }
-    const canonical = canonicalValue(given)
-    if (canonical !== given) data.set(canonical.data)
+    const data = canonical(value)
+    if (data !== undefined) engine.view(value).set(data)
   }
+
+  /** What the bytes of a value should be, undefined where they are. */
+  function canonical(value: WasmValue): Uint8Array | undefined {
+    const { dtype, dims } = value
+    if (!MAY_BE_NAN.includes(dtype) || (dtype === 'float32' && !engine.hasNaN(value))) return undefined
+    const given: Value = { dtype, dims, data: engine.view(value) }
+    const found = canonicalValue(given)
+    return found === given ? undefined : found.data
+  }
+}
+
+/** Of one step, in bytes. */
+function largestConstants(model: ExactModel): number {
+  let largest = 0
+  for (const { steps } of model.plan.blocks) {
+    for (const { operands } of steps) {
+      let bytes = 0
+      for (const operand of operands) {
+        if (operand.kind === 'constant') bytes += model.constant(operand.digest).data.byteLength
+      }
+      largest = Math.max(largest, bytes)
+    }
+  }
+  return largest
+}
+
+function sizeOf({ bytes, external }: OperatorModel): number {
+  let sum = bytes.byteLength
+  for (const { byteLength } of external.values()) sum += byteLength
+  return sum
 }
 
 const MAY_BE_NAN: readonly DType[] = ['float32', 'float16', 'float64']

@@ -11,7 +11,13 @@ import {
 import type { OperatorStep } from '../../../models/plan/index.ts'
 import { createWasmEngine } from '../../../models/runtime/wasm-engine.ts'
 import type { DType } from '../../../models/tensor/index.ts'
-import { elementBytes, type OnnxGraph, tensorOf } from '../../fixtures/onnx-builder.ts'
+import {
+  elementBytes,
+  type OnnxDType,
+  type OnnxGraph,
+  type OnnxTensor,
+  tensorOf,
+} from '../../fixtures/onnx-builder.ts'
 import { build, clone, disguise, everyShape, NO_FILES, scalar, value } from './shapes.ts'
 
 test('constants are initializers, other operands inputs without a shape', () => {
@@ -136,6 +142,7 @@ test('the engine runs them', async () => {
       made.bytes,
       made.feeds.map(({ name }) => name),
       made.results.map(({ name }) => name),
+      made.external,
     )
     const fed = made.feeds.map(({ position }) => {
       const operand = operands[position]!
@@ -166,6 +173,53 @@ test('the engine runs them', async () => {
       [3, 4],
     ]),
     [[9, 16]],
+  )
+})
+
+test('a large constant stands beside the model, and gives the same as within', async () => {
+  const engine = await createWasmEngine()
+  let namesOther: Uint8Array | undefined
+  const table = (dtype: OnnxDType, rows: number): OnnxTensor => ({
+    name: 'table',
+    dtype,
+    dims: [rows, 8],
+    data: elementBytes(
+      dtype,
+      Array.from({ length: rows * 8 }, (_, at) => at % 251),
+    ),
+  })
+  // 8 elements a row; the bound is 64 KiB.
+  const cases = [
+    ['float32', 2048, true],
+    ['float32', 2047, false],
+    ['uint8', 8192, true],
+    // What might be a shape, an axis or an index.
+    ['int64', 1024, false],
+    ['int32', 2048, false],
+  ] as const
+  for (const [dtype, rows, isBeside] of cases) {
+    const what = `${dtype}, ${rows} rows`
+    const initializers = [table(dtype, rows)]
+    const graph = { inputs: [value('x', 'int64')], outputs: [value('y', dtype)], initializers }
+    const bytes = build([{ operator: 'Gather', inputs: ['table', 'x'], outputs: ['y'] }], graph)
+    const made = operatorAt(prepareExactModel(readModel(bytes), NO_FILES), 0, [undefined, 'int64'])
+    const [initializer] = decode(made).graph!.initializer
+    assert.is(initializer!.rawData.byteLength > 0, !isBeside, what)
+    assert.equal([...made.external.values()], isBeside ? [initializers[0]!.data] : [], what)
+    const session = engine.createSession(made.bytes, ['i1'], ['o0'], made.external)
+    const last = elementBytes('int64', [rows - 1])
+    const [row] = engine.run(session, [engine.write({ dtype: 'int64', dims: [1], data: last })])
+    assert.equal(
+      Buffer.from(engine.view(row!)),
+      Buffer.from(initializers[0]!.data.subarray(-row!.bytes)),
+      what,
+    )
+    if (isBeside) namesOther = made.bytes
+  }
+  assert.throws(
+    () => engine.createSession(namesOther!, ['i1'], ['o0']),
+    /the engine/,
+    'what stood beside one operator does not stand beside the next',
   )
 })
 

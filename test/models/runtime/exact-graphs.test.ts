@@ -229,6 +229,46 @@ test('NaNs are found wherever they stand, of every width', async () => {
   }
 })
 
+test('an operand with a NaN that no step gives is refused, wherever it stands', async () => {
+  const strange = { float32: '0100c07f', float64: '010000000000f87f', float16: '017e' } as const
+  const canonical = { float32: '0000c07f', float64: '000000000000f87f', float16: '007e' } as const
+  for (const dtype of ['float32', 'float64', 'float16'] as const) {
+    const bytes = model(
+      { operator: 'Div', inputs: ['x', 'x'], outputs: ['y'] },
+      { inputs: [value('x', dtype)], outputs: [value('y', dtype)] },
+    )
+    const runtime = createInProcessExactRuntime(bytes)
+    for (const at of [0, 3, 6]) {
+      const run = (nan: string) => {
+        const { dims, data } = tensor('x', dtype, [7], [1, 1, 1, 1, 1, 1, 1])
+        Buffer.from(nan, 'hex').copy(data, (at * data.byteLength) / 7)
+        const digest = digestValue({ dtype, dims, data })
+        const payload = encodeTensors([{ name: hex(digest), dtype, dims, data }])
+        return runtime.runStep('0', [digest, digest], payload, forever)
+      }
+      assert.is((await run(canonical[dtype])).outputs.length, 1, `${dtype} at ${at}`)
+      assert.is((await failure(run(strange[dtype]))).code, 'input-mismatch', `${dtype} at ${at}`)
+    }
+  }
+  const body = {
+    outputs: [value('go', 'bool', []), value('e', 'float32', [])],
+    nodes: [{ operator: 'Sqrt', inputs: ['x'], outputs: ['e'] }],
+  }
+  const scanning = createInProcessExactRuntime(
+    model(loop(body, ['trips', ''], ['y']), {
+      inputs: [value('x', 'float32', [])],
+      initializers: [scalar('trips', 1, 'int64')],
+    }),
+  )
+  const end = (nan: string) => {
+    const element = { dtype: 'float32' as const, dims: [], data: new Uint8Array(Buffer.from(nan, 'hex')) }
+    const digest = digestValue(element)
+    return scanning.runStep('0!1', [digest], encodeTensors([{ name: hex(digest), ...element }]), forever)
+  }
+  assert.is((await end(canonical.float32)).outputs.length, 1)
+  assert.is((await failure(end(strange.float32))).code, 'input-mismatch', 'an element of a scan output')
+})
+
 test('empty tensors, scalars and absent operands', async () => {
   const nothing = [tensorOf('from', 'int64', [1], [1]), tensorOf('until', 'int64', [1], [1])]
   const empty = await examine(

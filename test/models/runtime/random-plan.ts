@@ -9,7 +9,13 @@ import {
   type Step,
 } from '../../../models/plan/index.ts'
 import type { Machine } from '../../../models/runtime/interpreter.ts'
-import { digestValue, flagValue, iterationValue, type Value } from '../../../models/trace/index.ts'
+import {
+  canonicalValue,
+  digestValue,
+  flagValue,
+  iterationValue,
+  type Value,
+} from '../../../models/trace/index.ts'
 
 export interface RandomPlan {
   readonly plan: Plan
@@ -205,6 +211,7 @@ export function createToyMachine(constants: ReadonlyMap<string, Value>): ToyMach
     },
     constant: (digest) => constants.get(hex(digest))!,
     write,
+    isCanonical: (handle) => canonicalValue(read(handle)) === read(handle),
     read,
     digest: (handle) => digestValue(read(handle)),
     bytes: (handle) => read(handle).data.byteLength,
