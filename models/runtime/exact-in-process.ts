@@ -1,14 +1,9 @@
-import { modelSignature, type OnnxModel, readModel } from '../graph/index.ts'
+import type { OnnxModel } from '../graph/index.ts'
 import type { Signature } from '../manifest/index.ts'
 import { digestOutcomes, verifyInputDigests } from './digests.ts'
 import type { ExactRuntime } from './exact.ts'
 import type { Answer, Ask } from './exact-answers.ts'
-import {
-  type ExternalFiles,
-  type HostedExactModel,
-  type HostOptions,
-  hostExactModel,
-} from './exact-loader.ts'
+import type { ExternalFiles, HostedExactModel, HostOptions } from './exact-loader.ts'
 import { exactRequests, exactRuntimeInfo } from './exact-runtime.ts'
 import { executeBatch } from './host-execution.ts'
 import { type ModelRuntime, RuntimeError } from './runtime.ts'
@@ -43,6 +38,11 @@ export function createInProcessExactRuntime(
 
   async function start(): Promise<HostedExactModel> {
     try {
+      // Loaded when it is needed: whoever has models run in processes of their own needs neither here.
+      const [{ modelSignature, readModel }, { hostExactModel }] = await Promise.all([
+        import('../graph/index.ts'),
+        import('./exact-loader.ts'),
+      ])
       const model = read?.model ?? readModel(bytes)
       read ??= { model, signature: signature ?? modelSignature(model) }
       return await hostExactModel(model, external, read.signature, options)

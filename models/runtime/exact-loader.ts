@@ -44,21 +44,24 @@ export function readModelFiles(modelPath: string): { model: OnnxModel; external:
 }
 
 /**
- * Prepares a model and starts an engine for it. Rejects with GraphError for what the exact lane does not know, with
- * RuntimeError `load-failed`, or with an error that says where the model is not what `signature` says.
+ * Prepares a model on an engine. Without a signature the model's own counts. Rejects with GraphError for what the exact lane
+ * does not know, with RuntimeError `load-failed`, or with an error that says where the model is not what `signature` says.
  */
 export async function hostExactModel(
   model: OnnxModel,
   external: ExternalFiles,
-  signature: Signature,
+  declared: Signature | undefined,
   { supplyEngine = createWasmEngine, ...options }: HostOptions = {},
 ): Promise<HostedExactModel> {
-  verifySignature(signature, modelSignature(model))
+  const own = modelSignature(model)
+  if (declared !== undefined) verifySignature(declared, own)
+  const signature = declared ?? own
   const exact = prepareExactModel(model, external)
   const engine = await supplyEngine()
   const machine = createWasmMachine(exact, engine, options)
   const executor = createExactExecutor(exact.plan, machine, signature, () => performance.now())
   return {
+    signature,
     run: async (inputs) => executor.run(inputs),
     answer({ what, position, digests, payload }) {
       switch (what) {

@@ -20,7 +20,8 @@ export type HostRequestHead = LoadHead | ExecuteHead | AskHead
 export interface LoadHead {
   readonly type: 'load'
   readonly modelPath: string
-  readonly signature: Signature
+  /** Without it, in the exact lane, what the model says of itself counts. */
+  readonly signature?: Signature
   /** Whether entries of one execution may be run as one batch. */
   readonly batching: boolean
   readonly threads: number

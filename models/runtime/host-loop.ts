@@ -5,7 +5,9 @@
  *
  * File descriptors: 0 the parent's life line, 3 the socket with frames, 4 the slab, if the parent has one.
  */
+import { flushCompileCache } from 'node:module'
 import { Worker } from 'node:worker_threads'
+import type { Signature } from '../manifest/index.ts'
 import { type Ask, encodeAnswer } from './exact-answers.ts'
 import type {
   AnsweredHead,
@@ -22,6 +24,7 @@ import { RuntimeError } from './runtime.ts'
 
 /** A model as a process holds it. */
 export interface HostedModel {
+  readonly signature: Signature
   readonly run: RunModel
   /** Of the exact lane. Throws RuntimeError. */
   answer?(ask: Ask): HostedAnswer
@@ -57,6 +60,8 @@ export async function serveHost(load: (head: LoadHead) => Promise<HostedModel>):
         continue
       }
       channel.write({ type: 'loaded' })
+      // Written when a process ends by itself, which this one does not: it is killed.
+      flushCompileCache()
     } else {
       if (loaded === undefined) throw new Error('a request came before a model')
       if (head.type === 'execute') await execute(channel, loaded, head, frame.tail)
@@ -85,8 +90,8 @@ async function execute(
   request: ExecuteHead,
   tail: Uint8Array,
 ): Promise<void> {
-  const { signature, batching } = head
-  const run = { run: model.run, signature, batching, now: () => performance.now() }
+  const { signature, run: runModel } = model
+  const run = { run: runModel, signature, batching: head.batching, now: () => performance.now() }
   const { outcomes, note } = await executeBatch(run, readPayloads(channel, request.entries, tail))
 
   const inline: Uint8Array[] = []

@@ -6,6 +6,7 @@ export {
   exactRuntimeInfo,
   type SupervisedExactRuntime,
 } from './exact-runtime.ts'
+export { type PreparedHost, prepareExactHost } from './host-process.ts'
 export { detectInstructionSet } from './instruction-set.ts'
 export { createNativeRuntime, nativeRuntimeInfo } from './native.ts'
 export {

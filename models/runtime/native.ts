@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import type { Signature } from '../manifest/index.ts'
 import { spawnHost } from './host-process.ts'
 import { detectInstructionSet } from './instruction-set.ts'
 import type { RuntimeInfo } from './runtime.ts'
@@ -15,7 +16,7 @@ import {
  * `components` replaces what it needs of the world, for tests.
  */
 export function createNativeRuntime(
-  init: NativeRuntimeInit,
+  init: NativeRuntimeInit & { readonly signature: Signature },
   components: Partial<NativeRuntimeComponents> = {},
 ): NativeRuntime {
   const info = components.info ?? nativeRuntimeInfo()

@@ -21,9 +21,10 @@ import {
 } from './runtime.ts'
 
 export interface NativeRuntimeInit {
-  /** Absolute path of the `.onnx` file. Its directory is the process's working directory. */
+  /** Absolute path of the `.onnx` file. */
   readonly modelPath: string
-  readonly signature: Signature
+  /** Absent, in the exact lane alone: what the model says of itself. */
+  readonly signature?: Signature
   /** Whether entries of one execution may be run together: the manifest's `batching.independent`. */
   readonly batching: boolean
   /** Threads of one execution; default 1. */
@@ -268,7 +269,8 @@ export function createSupervisor(init: NativeRuntimeInit, components: NativeRunt
       onExit: (reason) => exited(self!, reason),
     }
     const { modelPath, signature, batching, threads = 1 } = init
-    const child = components.spawn({ modelPath, signature, batching, threads, events })
+    const stated = signature === undefined ? {} : { signature }
+    const child = components.spawn({ modelPath, ...stated, batching, threads, events })
     self = {
       process: child,
       startedAt: now(),

@@ -8,7 +8,7 @@
  * copies each value out of the heap and into it again for whoever reads it, which costs more than most operators do.
  */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { type DType, ELEMENT_BYTES } from '../tensor/index.ts'
@@ -75,9 +75,11 @@ export interface WasmEngine {
  * this version was made for: another may give other results, and would make an honest node look like a liar.
  */
 export async function createWasmEngine(): Promise<WasmEngine> {
-  const glue = (await import(pathToFileURL(resolve('ort-wasm-simd-threaded.mjs')).href)) as GlueModule
   compiled ??= compile()
-  const module = await compiled
+  const [glue, module] = await Promise.all([
+    import(pathToFileURL(resolve('ort-wasm-simd-threaded.mjs')).href) as Promise<GlueModule>,
+    compiled,
+  ])
   let memory: WasmMemory | undefined
   const starvation = { isStarved: false }
   const ort = await glue.default({
@@ -99,16 +101,22 @@ let compiled: Promise<object> | undefined
 
 async function compile(): Promise<object> {
   try {
-    return await wasm.compile(readPinnedWasm())
+    return await compilePinnedWasm()
   } catch (error) {
     compiled = undefined
     throw error
   }
 }
 
-/** The bytes of the wasm file, if they are the pinned ones. Throws RuntimeError `load-failed`. */
-export function readPinnedWasm(path: string = resolve('ort-wasm-simd-threaded.wasm')): Buffer<ArrayBuffer> {
-  const bytes = readFileSync(path)
+/** Compiles the wasm file, if it is the pinned one. Rejects with RuntimeError `load-failed`. */
+export async function compilePinnedWasm(path: string = resolve(WASM_FILE)): Promise<object> {
+  const bytes = await readFile(path)
+  // Another thread compiles what this one hashes. Nothing of it runs before both are done.
+  const [module] = await Promise.all([wasm.compile(bytes), verifyPinned(bytes, path)])
+  return module
+}
+
+async function verifyPinned(bytes: Uint8Array, path: string): Promise<void> {
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   if (sha256 !== EXACT_WASM_SHA256) {
     throw new RuntimeError(
@@ -117,8 +125,9 @@ export function readPinnedWasm(path: string = resolve('ort-wasm-simd-threaded.wa
         `is expected. Install onnxruntime-web ${EXACT_ENGINE_VERSION} as the lock file has it`,
     )
   }
-  return bytes
 }
+
+const WASM_FILE = 'ort-wasm-simd-threaded.wasm'
 
 function resolve(file: string): string {
   return createRequire(import.meta.url).resolve(`onnxruntime-web/${file}`)

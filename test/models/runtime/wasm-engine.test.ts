@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -7,8 +8,8 @@ import { exactRuntimeInfo, RuntimeError } from '../../../models/runtime/index.ts
 import { isRefusal } from '../../../models/runtime/refusal.ts'
 import {
   boundHeap,
+  compilePinnedWasm,
   createWasmEngine,
-  readPinnedWasm,
   stopClock,
   type WasmEngine,
 } from '../../../models/runtime/wasm-engine.ts'
@@ -60,16 +61,25 @@ test('the lane’s id names the wasm and the rules of the trace', () => {
 test('refuses a wasm that is not the pinned one, and says which it is', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'verimesh-wasm-'))
   try {
-    const bytes = new Uint8Array(readPinnedWasm())
-    bytes[bytes.length - 1]! ^= 1
+    const bytes = await readFile(
+      createRequire(import.meta.url).resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm'),
+    )
     const path = join(directory, 'other.wasm')
     await writeFile(path, bytes)
-    assert.throws(
-      () => readPinnedWasm(path),
-      (error: RuntimeError) =>
-        error.code === 'load-failed' &&
-        /SHA-256 [0-9a-f]{64} where 3398c10d.* is expected/.test(error.message),
-    )
+    await compilePinnedWasm(path)
+    for (const [what, other] of [
+      ['still a module', () => (bytes[bytes.length - 1]! ^= 1)],
+      ['no module', () => bytes.fill(0, 0, 100)],
+    ] as const) {
+      other()
+      await writeFile(path, bytes)
+      const error = await compilePinnedWasm(path).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      assert.ok(error instanceof RuntimeError && error.code === 'load-failed', what)
+      assert.match(error.message, /SHA-256 [0-9a-f]{64} where 3398c10d.* is expected/, what)
+    }
   } finally {
     await rm(directory, { recursive: true })
   }
