@@ -1,4 +1,4 @@
-import { importer, type WritableStorage } from 'ipfs-unixfs-importer'
+import type { WritableStorage } from 'ipfs-unixfs-importer'
 import { CID } from 'multiformats/cid'
 import { isModelPath, MANIFEST_FILE } from '../manifest/index.ts'
 import { AddressError } from './errors.ts'
@@ -37,6 +37,8 @@ export async function addressDirectory(
   }
   const directories = new Map<string, Uint8Array>()
   let root: string | undefined
+  // Loaded when an address is computed: most of what is done with models only compares them.
+  const { importer } = await import('ipfs-unixfs-importer')
   const entries = importer(candidates(files, signal), storage, {
     profile: 'unixfs-v1-2025',
     wrapWithDirectory: true,

@@ -1,5 +1,5 @@
 /** A model as the exact lane's process holds it, from its bytes to what can be asked of it. */
-import { readFileSync } from 'node:fs'
+import { lstatSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import {
   externalDataLocations,
@@ -10,7 +10,7 @@ import {
 } from '../graph/index.ts'
 import type { Signature } from '../manifest/index.ts'
 import { encodePlan } from '../plan/index.ts'
-import { WASM_HEAP_BYTES_KEPT } from './constants.ts'
+import { WASM_HEAP_BYTES_KEPT, WASM_HEAP_BYTES_MAX } from './constants.ts'
 import type { Ask } from './exact-answers.ts'
 import { createExactExecutor } from './exact-execution.ts'
 import type { HostedAnswer, HostedModel } from './host-loop.ts'
@@ -30,15 +30,25 @@ export interface HostedExactModel extends HostedModel {
   isSpent(): boolean
 }
 
-/** Reads a model and the files it names beside it. Throws GraphError or what the file system says. */
+/**
+ * Reads a model and the files it names beside it, which must be plain files: behind a link may lie anything, and a device has
+ * no end. Throws GraphError or what the file system says.
+ */
 export function readModelFiles(modelPath: string): { model: OnnxModel; external: ExternalFiles } {
   const model = readModel(readFileSync(modelPath))
   const external = new Map<string, Uint8Array>()
+  let bytes = 0
   for (const location of externalDataLocations(model)) {
     const path = normalize(location)
     if (isAbsolute(path) || path.startsWith('..'))
       throw new Error(`it keeps tensors outside its directory: ${location}`)
-    external.set(location, readFileSync(join(dirname(modelPath), path)))
+    const file = join(dirname(modelPath), path)
+    const status = lstatSync(file)
+    if (!status.isFile()) throw new Error(`it keeps tensors in what is no plain file: ${location}`)
+    bytes += status.size
+    if (bytes > WASM_HEAP_BYTES_MAX)
+      throw new Error(`it keeps ${bytes} bytes and more beside it; there is no room`)
+    external.set(location, readFileSync(file))
   }
   return { model, external }
 }

@@ -9,4 +9,5 @@ export {
   importSource,
   type PackageModel,
 } from './import.ts'
+export { type Selection, selectFiles } from './selection.ts'
 export { parseSource, type SourceSpec } from './spec.ts'

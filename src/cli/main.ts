@@ -1,16 +1,8 @@
 import { Command, CommanderError, type Option } from 'commander'
 import { prepareHeap, VERSION } from '../node/index.ts'
 import { reportFailure } from './failure.ts'
-import { addFraudCommands } from './fraud.ts'
-import { addInferCommand } from './infer.ts'
-import { addModelsCommands } from './models.ts'
 import { defaultDataDirectory } from './options.ts'
-import { addReceiptCommands } from './receipt.ts'
-import { addRunCommand } from './run.ts'
-import { addSimulateCommand } from './simulate.ts'
-import { addStartCommand } from './start.ts'
-import { addStatusCommands } from './status.ts'
-import { createTerminal } from './terminal.ts'
+import { createTerminal, type Terminal } from './terminal.ts'
 
 prepareHeap()
 const terminal = createTerminal()
@@ -37,14 +29,27 @@ function describeOption({ description, defaultValue }: Option): string {
   return isPlain ? `${description} (default: ${defaultValue})` : description
 }
 
-addStartCommand(program, terminal, dataDirectory)
-addRunCommand(program, terminal, dataDirectory)
-addInferCommand(program, terminal, dataDirectory)
-addModelsCommands(program, terminal, dataDirectory)
-addReceiptCommands(program, terminal)
-addFraudCommands(program, terminal, dataDirectory)
-addStatusCommands(program, terminal, dataDirectory)
-addSimulateCommand(program, terminal)
+/**
+ * By the names that a person calls them by, in the order of the help. Only the one that is called is loaded, since most of a
+ * command's time is loading what it imports; who asks for help, or for what there is not, sees all.
+ */
+const commands: readonly (readonly [names: readonly string[], load: () => Promise<AddCommands>])[] = [
+  [['start'], async () => (await import('./start.ts')).addStartCommand],
+  [['run'], async () => (await import('./run.ts')).addRunCommand],
+  [['infer'], async () => (await import('./infer.ts')).addInferCommand],
+  [['models'], async () => (await import('./models.ts')).addModelsCommands],
+  [['receipt'], async () => (await import('./receipt.ts')).addReceiptCommands],
+  [['fraud'], async () => (await import('./fraud.ts')).addFraudCommands],
+  [['status', 'peers'], async () => (await import('./status.ts')).addStatusCommands],
+  [['simulate'], async () => (await import('./simulate.ts')).addSimulateCommand],
+]
+type AddCommands = (program: Command, terminal: Terminal, dataDirectory: string) => void
+
+const called = commands.filter(([names]) => names.includes(process.argv[2] ?? ''))
+for (const [, load] of called.length > 0 ? called : commands) {
+  const add = await load()
+  add(program, terminal, dataDirectory)
+}
 
 try {
   await program.parseAsync()

@@ -1,7 +1,6 @@
 export type { NodeConfig, NodeParts } from './config.ts'
-export { createNode } from './create.ts'
-export { checkExactLanes } from './exact-lanes.ts'
 export { prepareHeap } from './heap.ts'
+export { checkExactLanes, createNode } from './lazy.ts'
 export { createLog, type Log, type LogFields, type LogLevel, silentLog } from './log.ts'
 export { type Measurement, readMeasurement, writeMeasurement } from './measurements.ts'
 export {
@@ -23,7 +22,7 @@ export {
   type SubmitRequest,
   type VerimeshNode,
 } from './node.ts'
+export { proofsDirectory, RECHECK_SUFFIX } from './places.ts'
 export { printable, printableJson } from './printable.ts'
-export { proofsDirectory } from './proofs.ts'
-export { RECHECK_SUFFIX, type Recheck } from './rechecking.ts'
+export type { Recheck } from './rechecking.ts'
 export { VERSION } from './version.ts'

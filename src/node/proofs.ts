@@ -14,6 +14,7 @@ import { now } from './clock.ts'
 import { PROOF_VERIFY_MS } from './constants.ts'
 import type { ExactLanes } from './exact-lanes.ts'
 import type { Log } from './log.ts'
+import { proofsDirectory } from './places.ts'
 
 export interface Proofs {
   /** Serves, tells and hears of proofs; before the host dials anybody. */
@@ -35,11 +36,6 @@ export interface ProofsComponents {
   readonly concerns: (notice: Pick<FraudNotice, 'model'>) => boolean
   /** A key was exposed, by a proof of this node's own or by another's that it verified. Once a key. */
   readonly onExposed: (peer: string) => void
-}
-
-/** Where proofs lie in a data directory, one file a key. */
-export function proofsDirectory(dataDirectory: string): string {
-  return join(dataDirectory, 'proofs')
 }
 
 export async function openProofs(components: ProofsComponents): Promise<Proofs> {

@@ -12,6 +12,7 @@ import { compareTensorsGradually, type Verdict } from '../verification/index.ts'
 import { RECHECKED_JOBS_MAX } from './constants.ts'
 import { contradictionTau } from './contradiction.ts'
 import type { Log } from './log.ts'
+import { RECHECK_SUFFIX } from './places.ts'
 import { createMemoryIndex, type ReceiptIndex, type RestingAnswer } from './receipt-index.ts'
 
 /** What came of an answer that rested on a key that was exposed later. */
@@ -73,9 +74,6 @@ export interface RecheckingComponents {
   readonly onRecheck: (recheck: Recheck) => void
   readonly log: Log
 }
-
-/** What is appended to a bundle's name for the mark beside it. */
-export const RECHECK_SUFFIX = '.recheck.json'
 
 export function createRechecking({ again, index, onRecheck, log }: RecheckingComponents): Rechecking {
   /** Of answers without a bundle there is nothing to check, but somebody to tell while it is here. */

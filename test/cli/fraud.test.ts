@@ -1,5 +1,5 @@
 /** `verimesh fraud`, as a person on a machine that has never met the mesh uses it. */
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -34,6 +34,25 @@ test('a proof is verified from the model and the proof alone', async () => {
   const found = JSON.parse(stdout)
   assert.is(code, 0, stdout)
   assert.equal([found.status, found.accused, found.kind], ['valid', LIAR.peerId, 'execution'])
+})
+
+test('a model may be a directory, and what is no model is told so', async () => {
+  const model = join(directory, 'packed')
+  await mkdir(model)
+  await writeFile(join(model, 'the-only.onnx'), ONNX)
+  const { code, stdout } = await fraud('verify', proof, '--model', 'packed', '--json')
+  assert.is(code, 0, stdout)
+  await writeFile(join(model, 'another.onnx'), ONNX)
+  const ambiguous = await fraud('verify', proof, '--model', 'packed')
+  assert.is(ambiguous.code, 1)
+  assert.match(ambiguous.stderr, /several .onnx files/)
+  const none = await fraud('verify', proof, '--model', 'liar.proof')
+  assert.is(none.code, 1)
+  assert.match(none.stderr, /neither a directory nor a .onnx file/)
+  await writeFile(join(directory, 'broken.onnx'), ONNX.subarray(0, 40))
+  const broken = await fraud('verify', proof, '--model', 'broken.onnx')
+  assert.is(broken.code, 3)
+  assert.match(broken.stdout, /undecided: .*does not load/)
 })
 
 test('without the model, or with another, it is undecided: exit code 3, and what to do', async () => {

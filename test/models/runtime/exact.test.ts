@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -274,6 +274,9 @@ test('tensors in a file of their own are found beside the model', async (context
   assert.equal([...float32Elements(y)], [11, 22])
   const outside = await open(context, buildModel(graph('../weights.bin')))
   assert.match((await failure(outside.load())).message, /outside its directory/)
+  await symlink('/dev/zero', join(context.directory, 'endless.bin'))
+  const endless = await open(context, buildModel(graph('endless.bin')))
+  assert.match((await failure(endless.load())).message, /no plain file/)
 })
 
 test('the process sees no secret of the environment', async (context) => {
