@@ -2,6 +2,11 @@
 export const FRAME_HEAD_BYTES_MAX = 1024 * 1024
 /** Inputs or outputs of one execution that do not go through the slab: eight payloads of the largest size. */
 export const FRAME_TAIL_BYTES_MAX = 512 * 1024 * 1024
+/**
+ * Of a request that does not go through the slab, what a process keeps room for: the activations of text detection's widest
+ * step, 26 MB. A fresh buffer costs the system 3 ms a megabyte to hand out on a machine in a sandbox.
+ */
+export const LARGE_BYTES_KEPT = 32 * 1024 * 1024
 /** Shared memory of one execution in each direction. Containers often give 64 MiB to /dev/shm for everything. */
 export const SLAB_BYTES = 4 * 1024 * 1024
 /** Below this a payload travels inline: one more system call costs more than copying through the socket's buffer does. */

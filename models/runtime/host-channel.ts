@@ -1,5 +1,5 @@
 import { readSync, writeSync } from 'node:fs'
-import { SLAB_BYTES } from './constants.ts'
+import { LARGE_BYTES_KEPT, SLAB_BYTES } from './constants.ts'
 import { decodeFramePrefix, encodeFrame, FRAME_PREFIX_BYTES, type HostReplyHead } from './frames.ts'
 import { placeInSlab, slabPlace } from './slab.ts'
 
@@ -23,11 +23,13 @@ export function createHostChannel(): HostChannel {
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
   let from = 0
   let until = 0
+  /** For what is larger than `buffer`, used again: filling a fresh one costs more than all else that is done with it. */
+  let large = Buffer.alloc(0)
   let slabUsed = 0
   let slabTarget: Buffer | undefined
   let slabFilled = 0
 
-  /** `bytes` bytes that look into `buffer` where they fit, else into a fresh buffer. Undefined at the end. */
+  /** `bytes` bytes that look into `buffer` where they fit, else into another. Undefined at the end. */
   function take(bytes: number): Buffer | undefined {
     if (bytes <= READ_BYTES) {
       if (from + bytes > READ_BYTES) {
@@ -43,7 +45,7 @@ export function createHostChannel(): HostChannel {
       from += bytes
       return buffer.subarray(from - bytes, from)
     }
-    const target = Buffer.allocUnsafeSlow(bytes)
+    const target = largeBuffer(bytes)
     let filled = buffer.copy(target, 0, from, until)
     from = until = 0
     while (filled < bytes) {
@@ -52,6 +54,12 @@ export function createHostChannel(): HostChannel {
       filled += count
     }
     return target
+  }
+
+  function largeBuffer(bytes: number): Buffer {
+    if (bytes > LARGE_BYTES_KEPT) return Buffer.allocUnsafeSlow(bytes)
+    if (large.byteLength < bytes) large = Buffer.allocUnsafeSlow(bytes)
+    return large.subarray(0, bytes)
   }
 
   return {
