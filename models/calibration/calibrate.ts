@@ -3,7 +3,15 @@
  * also traces the exact lane twice, in two fresh processes: a machine on which they differ must never sign a trace.
  */
 import type { Manifest, Signature } from '../manifest/index.ts'
-import type { ExactRuntime, Executed, ModelRuntime, RuntimeInfo, Trace } from '../runtime/index.ts'
+import {
+  type ExactRuntime,
+  type Executed,
+  type ModelRuntime,
+  RuntimeError,
+  type RuntimeErrorCode,
+  type RuntimeInfo,
+  type Trace,
+} from '../runtime/index.ts'
 import { digestTensors, encodeTensors, SALT_BYTES, type Tensor } from '../tensor/index.ts'
 import { type Calibration, type CalibrationRow, type LaneJudgement, proposeTau } from './calibration.ts'
 import { SAMPLES } from './constants.ts'
@@ -233,6 +241,32 @@ export async function checkExactLane(
   }
   return { ok: false, reason }
 }
+
+/**
+ * Runs a model once on drawn inputs, if it takes any, so that the first who needs a trace finds its process started and
+ * its code compiled. Rejects with the signal's reason, or with RuntimeError where there is no process to run it.
+ */
+export async function warmExactLane(
+  { signature }: Manifest,
+  runtime: ExactRuntime,
+  signal: AbortSignal,
+): Promise<void> {
+  await runtime.load(signal)
+  for (const guess of guessesFor(signature)) {
+    const [inputs] = drawPayloads(signature, guess)
+    if (inputs === undefined) continue
+    try {
+      await runtime.trace(inputs, signal)
+      return
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof RuntimeError) || !NOT_TAKEN.includes(error.code)) throw error
+    }
+  }
+}
+
+/** What a model says of inputs that it does not take. */
+const NOT_TAKEN: readonly RuntimeErrorCode[] = ['input-mismatch', 'run-failed', 'out-of-memory']
 
 function judgeTraces(first: readonly Trace[], second: readonly Trace[]): LaneJudgement {
   const differs = first.some(

@@ -1,4 +1,10 @@
-export { type CalibrateOptions, type CalibrationRuntimes, calibrate, checkExactLane } from './calibrate.ts'
+export {
+  type CalibrateOptions,
+  type CalibrationRuntimes,
+  calibrate,
+  checkExactLane,
+  warmExactLane,
+} from './calibrate.ts'
 export { type Calibration, type CalibrationRow, type LaneJudgement, proposeTau } from './calibration.ts'
 export { CalibrationError, type CalibrationErrorCode } from './errors.ts'
 export { drawInputs, guessesFor, guessShapes, sampleInputs } from './samples.ts'

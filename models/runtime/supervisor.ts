@@ -36,6 +36,11 @@ export interface NativeRuntimeInit {
   readonly abortGraceMs?: number
   /** After this long without work the process is ended; the next execution starts it again. Never without it. */
   readonly idleMs?: number
+  /**
+   * Asked when it would be ended for that, with the memory that it takes where the system tells: true leaves it for as long
+   * again. Without it, it is ended.
+   */
+  readonly isKept?: (residentBytes: number | undefined) => boolean
   /** Lines of the engine, crashes and restarts, for a log. */
   readonly onLog?: (level: 'info' | 'warn', message: string) => void
 }
@@ -385,7 +390,11 @@ export function createSupervisor(init: NativeRuntimeInit, components: NativeRunt
   }
 
   function unload(): void {
-    if (host?.status === 'ready' && running.length === 0) endHost(host, 'idle')
+    if (host?.status !== 'ready' || running.length > 0 || init.idleMs === undefined) return
+    const { pid } = host.process
+    if (init.isKept?.(pid === undefined ? undefined : components.residentBytes(pid)) === true) {
+      cancelIdle = schedule(init.idleMs, unload)
+    } else endHost(host, 'idle')
   }
 
   function endHost(ending: Host, reason: NonNullable<Host['endReason']>): void {

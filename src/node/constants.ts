@@ -44,6 +44,15 @@ export const DESCRIBE_TIMEOUT_MS = 5_000
  * recognition takes 3.7 GB and 20 s for a line of 27 MB, and four times that for one twice as long.
  */
 export const MODEL_MEMORY_PART = 0.5
+/**
+ * Models whose exact lane's process is started and run once before anybody needs it: a dispute takes 1.5 s then instead of
+ * 6. Each takes a second of the processor when a node starts, and a hundred megabytes.
+ */
+export const WARM_LANES_MAX = 4
+/** Of memory that must be free for such a process to be started, and to stay while it has nothing to do. */
+export const WARM_FREE_BYTES_MIN = 1024 * 1024 * 1024
+/** A process that large inputs have made larger than this is given up when it has nothing to do. */
+export const WARM_BYTES_MAX = 512 * 1024 * 1024
 /** Processes that referee, one a model: each takes a hundred megabytes, and disputes are about few models at a time. */
 export const REFEREES_MAX = 4
 /** Answers that are remembered in case a key on which they rest is exposed: hours of a busy client. */

@@ -39,7 +39,7 @@ import {
 } from './constants.ts'
 import { createDescriber } from './describing.ts'
 import { createDisputing } from './disputing.ts'
-import { createExactLanes } from './exact-lanes.ts'
+import { createExactLanes, isKeptWarm } from './exact-lanes.ts'
 import { createFinder } from './finding.ts'
 import { JobError, NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
 import { openProofs } from './proofs.ts'
@@ -244,17 +244,18 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
         modelPath,
         signature: manifest.signature,
         memoryBytesMax: config.modelMemoryBytesMax ?? Math.floor(memoryBytes() * MODEL_MEMORY_PART),
+        ...(role === 'provider' ? { isKept: isKeptWarm } : {}),
         onLog: (level, message) => log[level](message, { model: manifest.name, lane: 'exact' }),
       })
     return parts.wrapExact?.(runtime, model, role) ?? runtime
   }
 
-  /** Serves the exact lane of a model, once this machine has shown that it traces alike twice. */
-  async function provideExact(model: StoredModel): Promise<void> {
+  /** Serves the exact lane of a model, once this machine has shown that it traces alike twice. Resolves with whether it does. */
+  async function provideExact(model: StoredModel): Promise<boolean> {
     const { manifest, cid } = model
     traceable.set(cid, { refused: 'busy', reason: 'the exact lane of this machine is being checked' })
     const { ok, reason } = await lanes.judge(model)
-    if (stopping.signal.aborted) return
+    if (stopping.signal.aborted) return false
     if (ok) provider.add(model, lanes.provider(model))
     traceable.set(cid, ok ? { runtime: lanes.provider(model) } : { refused: 'cannot-trace', reason })
     log[ok ? 'info' : 'warn'](ok ? 'providing the exact lane' : 'the exact lane is not provided', {
@@ -262,6 +263,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       cid,
       reason,
     })
+    return ok
   }
 
   async function provide(cid: string): Promise<void> {
@@ -282,10 +284,13 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
         const runtime = parts.createRuntime?.(model) ?? (await loadNative(model))
         instructionSets.set(cid, runtime.info.instructionSet)
         provider.add(model, parts.wrapRuntime?.(runtime, model) ?? runtime)
-        exact?.catch((error: unknown) => log.debug('the exact lane was not begun', { cid, error }))
       } else await exact
       loading.delete(cid)
       log.info('providing', { model: manifest.name, cid })
+      // After what people wait for: a dispute may never come.
+      exact
+        ?.then((isProvided) => (isProvided ? lanes.warm(model) : undefined))
+        .catch((error: unknown) => log.debug('the exact lane was not begun', { cid, error }))
     } catch (error) {
       loading.set(cid, { name: manifest.name, state: 'failed' })
       throw error

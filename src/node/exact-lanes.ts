@@ -1,11 +1,12 @@
 /**
  * The exact lanes of a node: one process that answers for a model it provides, another that referees. They are apart since
- * what a referee runs comes from strangers, and may end its process. None is started before it is needed.
+ * what a referee runs comes from strangers, and may end its process. Referees are started when they are needed; what
+ * answers for a provided model, ahead of that where there is memory for it, since whoever asks for a trace waits.
  */
-import { checkExactLane, type LaneJudgement } from '../../models/calibration/index.ts'
+import { checkExactLane, type LaneJudgement, warmExactLane } from '../../models/calibration/index.ts'
 import { createExactRuntime, type ExactRuntime } from '../../models/runtime/index.ts'
 import type { ModelStore, StoredModel } from '../../models/store/index.ts'
-import { REFEREES_MAX } from './constants.ts'
+import { REFEREES_MAX, WARM_BYTES_MAX, WARM_FREE_BYTES_MIN, WARM_LANES_MAX } from './constants.ts'
 import type { Log } from './log.ts'
 import { readMeasurement, writeMeasurement } from './measurements.ts'
 
@@ -17,6 +18,11 @@ export interface ExactLanes {
   judge(model: StoredModel): Promise<LaneJudgement>
   /** What answers and traces for a model that this node provides. */
   provider(model: StoredModel): ExactRuntime
+  /**
+   * Starts that and runs it once, one model after the other, for the first few and where memory is free. It may be used
+   * meanwhile. Never rejects; resolves when there is nothing more to do about it.
+   */
+  warm(model: StoredModel): Promise<void>
   /** What judges disputes and proofs about a model of the store; undefined where it is not there or has no plan. */
   referee(cid: string): ExactRuntime | undefined
   /** Whether there is a referee for that model, without starting any. */
@@ -49,25 +55,53 @@ export interface ExactLanesComponents {
   readonly dataDirectory: string
   readonly create: (model: StoredModel, role: 'provider' | 'referee') => ExactRuntime
   readonly log: Log
+  /** Memory that a process might still take, in bytes. Default: what the system says. */
+  readonly freeBytes?: () => number
 }
 
-export function createExactLanes({ store, dataDirectory, create, log }: ExactLanesComponents): ExactLanes {
+/** Whether a provider's process that has nothing to do stays: see `NativeRuntimeInit.isKept`. */
+export function isKeptWarm(
+  residentBytes: number | undefined,
+  freeBytes = process.availableMemory(),
+): boolean {
+  return (residentBytes ?? 0) <= WARM_BYTES_MAX && freeBytes >= WARM_FREE_BYTES_MIN
+}
+
+export function createExactLanes(components: ExactLanesComponents): ExactLanes {
+  const { store, dataDirectory, create, log, freeBytes = () => process.availableMemory() } = components
   const providers = new Map<string, ExactRuntime>()
   /** The one used longest ago comes first. */
   const referees = new Map<string, ExactRuntime>()
   const judgements = new Map<string, Promise<LaneJudgement>>()
   const stopping = new AbortController()
+  /** Models whose process has run, or is to run ahead. */
+  const warmed = new Set<string>()
+  let warming: Promise<void> = Promise.resolve()
+
+  function providerOf(model: StoredModel): ExactRuntime {
+    let runtime = providers.get(model.cid)
+    if (runtime === undefined) {
+      runtime = create(model, 'provider')
+      providers.set(model.cid, runtime)
+    }
+    return runtime
+  }
 
   async function judge(model: StoredModel): Promise<LaneJudgement> {
     const { cid, manifest } = model
     const declared = manifest.plan
     if (declared === undefined) return { ok: false, reason: 'the model has no exact lane' }
-    const probe = create(model, 'provider')
+    // One of the two fresh processes: it has run nothing before, and goes on to answer if all is well.
+    const own = providerOf(model)
+    let isOk = false
     try {
-      const laneId = probe.info.version
+      const laneId = own.info.version
       const known = await readMeasurement(dataDirectory, cid, laneId)
-      if (known !== undefined) return known.exactLane
-      const plan = await probe.plan(stopping.signal)
+      if (known !== undefined) {
+        isOk = known.exactLane.ok
+        return known.exactLane
+      }
+      const plan = await own.plan(stopping.signal)
       const root = Buffer.from(plan.root).toString('hex')
       if (root !== declared.root) {
         return {
@@ -75,9 +109,15 @@ export function createExactLanes({ store, dataDirectory, create, log }: ExactLan
           reason: `the plan of its bytes is ${root}, its manifest says ${declared.root}: the manifest is wrong`,
         }
       }
-      const exactLane = await checkExactLane(manifest, () => create(model, 'provider'), {
-        signal: stopping.signal,
-      })
+      let fresh: ExactRuntime | undefined = { ...own, close: async () => {} }
+      const next = (): ExactRuntime => {
+        const given = fresh ?? create(model, 'provider')
+        fresh = undefined
+        return given
+      }
+      const exactLane = await checkExactLane(manifest, next, { signal: stopping.signal })
+      isOk = exactLane.ok
+      if (isOk) warmed.add(cid)
       await writeMeasurement(dataDirectory, cid, { laneId, exactLane }).catch((error: unknown) =>
         log.warn('a measurement could not be kept; it is made again at the next start', { cid, error }),
       )
@@ -86,7 +126,23 @@ export function createExactLanes({ store, dataDirectory, create, log }: ExactLan
       stopping.signal.throwIfAborted()
       return { ok: false, reason: error instanceof Error ? error.message : String(error) }
     } finally {
-      await probe.close()
+      if (!isOk) {
+        providers.delete(cid)
+        await own.close()
+      }
+    }
+  }
+
+  async function warmUp(model: StoredModel): Promise<void> {
+    const { cid, manifest } = model
+    if (stopping.signal.aborted || warmed.has(cid) || warmed.size >= WARM_LANES_MAX) return
+    if (freeBytes() < WARM_FREE_BYTES_MIN) return
+    warmed.add(cid)
+    try {
+      await warmExactLane(manifest, providerOf(model), stopping.signal)
+    } catch (error) {
+      // Whoever needs it is told then.
+      log.debug('the exact lane was not run ahead', { model: manifest.name, error })
     }
   }
 
@@ -99,13 +155,10 @@ export function createExactLanes({ store, dataDirectory, create, log }: ExactLan
       }
       return judgement
     },
-    provider(model) {
-      let runtime = providers.get(model.cid)
-      if (runtime === undefined) {
-        runtime = create(model, 'provider')
-        providers.set(model.cid, runtime)
-      }
-      return runtime
+    provider: providerOf,
+    warm(model) {
+      warming = warming.then(() => warmUp(model))
+      return warming
     },
     referee(cid) {
       if (stopping.signal.aborted) return undefined

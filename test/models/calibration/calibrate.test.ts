@@ -8,6 +8,7 @@ import {
   proposeTau,
   sampleInputs,
   spreadOf,
+  warmExactLane,
 } from '../../../models/calibration/index.ts'
 import type { Manifest } from '../../../models/manifest/index.ts'
 import {
@@ -17,6 +18,7 @@ import {
   RuntimeError,
 } from '../../../models/runtime/index.ts'
 import {
+  decodeTensors,
   digestTensors,
   encodeTensors,
   float32Elements,
@@ -156,6 +158,27 @@ test('a node that never calibrated a model traces it twice before it signs', asy
   const judged = await checkExactLane(manifest, () => exact(++processes), { signal })
   assert.not.ok(judged.ok)
   assert.match(judged.reason, /different traces/)
+})
+
+test('a lane is run ahead on the first drawn inputs that it takes', async () => {
+  const shapes: (readonly number[])[] = []
+  let code: 'run-failed' | 'crashed' = 'run-failed'
+  const picky: ExactRuntime = {
+    ...exact(),
+    async trace(inputs) {
+      const [{ dims }] = decodeTensors(inputs) as [Tensor]
+      shapes.push(dims)
+      if (shapes.length < 3) throw new RuntimeError(code, 'not these')
+      return { leaves: [], outputs: inputs, serviceMs: 1 }
+    },
+  }
+  await warmExactLane(manifest, picky, signal)
+  assert.is(new Set(shapes.map(String)).size, 3, 'each of another size')
+  shapes.length = 0
+  code = 'crashed'
+  const error = await warmExactLane(manifest, picky, signal).then(() => 'none', String)
+  assert.match(error, /not these/)
+  assert.is(shapes.length, 1, 'a process that breaks is not tried again')
 })
 
 test('an exact lane that fails is refused with what went wrong, and the native one is still measured', async () => {

@@ -356,6 +356,32 @@ test('an idle process is ended and started again on demand', async () => {
   await second
 })
 
+test('an idle process stays as long as it may, and is asked about each time', async () => {
+  const asked: (number | undefined)[] = []
+  let mayStay = true
+  const world = createWorld({
+    idleMs: 1000,
+    isKept: (bytes) => {
+      asked.push(bytes)
+      return mayStay
+    },
+  })
+  await Promise.all([world.runtime.load(), world.last().events.onLoaded()])
+  world.use(700)
+  world.advance(2500)
+  assert.equal(asked, [700, 700])
+  const first = world.runtime.execute([execution], forever)
+  world.advance(5000)
+  assert.is(asked.length, 2, 'nobody asks while it works')
+  world.answer()
+  await first
+  mayStay = false
+  world.advance(999)
+  assert.not.ok(world.last().killed)
+  world.advance(1)
+  assert.ok(world.last().killed)
+})
+
 test('close ends the process, waits for it and fails what is left', async () => {
   const world = createWorld()
   const running = failure(world.runtime.execute([execution], forever))
