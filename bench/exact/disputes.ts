@@ -1,11 +1,16 @@
 /**
  * Disputes end to end: a job on text recognition that an honest provider and a liar answer, from when it is sent until its
  * answer is refereed, over loopback, each provider a process. The requester is new each time and holds the model; its
- * referee's process starts within the time. The first job also starts the exact lanes of the providers.
+ * referee's process starts within the time. The first job is sent as soon as both providers answer, while they still start
+ * their exact lanes; with `--wait SECONDS` it is sent so much later. Compiled code is kept between runs, as the installed
+ * command does.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises'
+import { enableCompileCache, getCompileCacheDir } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { setTimeout as pass } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { openModelStore } from '../../models/store/index.ts'
 import { float32Tensor } from '../../models/tensor/index.ts'
@@ -14,8 +19,15 @@ import { type ProviderProcess, startProvider } from '../../src/demo/processes.ts
 import { checkExactLanes, createNode, prepareHeap, silentLog } from '../../src/node/index.ts'
 
 prepareHeap()
+enableCompileCache()
+// For the providers, which are programs of their own.
+process.env.NODE_COMPILE_CACHE ??= dirname(getCompileCacheDir() ?? '')
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '6' }, width: { type: 'string', default: '320' } },
+  options: {
+    rounds: { type: 'string', default: '6' },
+    width: { type: 'string', default: '320' },
+    wait: { type: 'string', default: '0' },
+  },
 })
 const width = Number(values.width)
 const directory = await mkdtemp(join(tmpdir(), 'verimesh-disputes-'))
@@ -37,6 +49,7 @@ try {
       }),
     )
   }
+  await pass(Number(values.wait) * 1000)
   console.log('round  answered ms  referee ms  moved kB  step  label')
   for (let round = 0; round < Number(values.rounds); round++) console.log(await dispute(round))
 } finally {
@@ -57,7 +70,7 @@ async function dispute(round: number): Promise<string> {
   try {
     node.seek(recognition.cid)
     while (node.peers().filter(({ models }) => models.length > 0).length < providers.length) {
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await pass(20)
     }
     const elements = Float32Array.from({ length: 3 * 48 * width }, (_, at) => Math.sin(at * (round + 1)))
     const startedAtMs = performance.now()
