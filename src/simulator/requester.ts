@@ -43,7 +43,7 @@ export interface JobModel {
   readonly outlierRate: number
   /** How long what rested on somebody who was found out waits for what else becomes known. */
   readonly recheckDelayMs: number
-  /** Providers that a requester remembers at once. */
+  /** Providers of each model that a requester remembers at once. */
   readonly knownMax: number
   /** Whether proofs of fraud may be published. */
   readonly publicDisputes: boolean
@@ -113,7 +113,7 @@ interface SimAttempt {
 interface Known {
   serviceMs: number | undefined
   notBeforeMs: number
-  candidate: (Candidate & { readonly modelClass: string }) | undefined
+  candidate: Candidate | undefined
 }
 
 interface Served {
@@ -148,7 +148,8 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
   const reliance = createReliance<Served>(RELIED_MAX)
   const jobs = new Map<string, SimJob>()
   const timers = new Map<string, Alarm>()
-  const known = new Map<string, Known>()
+  /** By model, since what is known of a provider is about what it serves. */
+  const known = new Map<string, Map<string, Known>>()
   const doubted = new Set<string>()
   const waiting: { readonly relied: Relied<Served>; readonly dueAtMs: number }[] = []
   let rechecking: string | undefined
@@ -290,25 +291,38 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
 
   function find(jobId: string): void {
     const { question, relied } = jobs.get(jobId)!
-    meet(question.model)
     const candidates: Candidate[] = []
-    for (const [key, entry] of known) {
+    for (const [key, entry] of meet(question.model)) {
       const provider = world.provider(key)
-      if (provider === undefined || !provider.models.includes(question.model)) continue
-      if (relied?.providers.includes(key)) continue
+      if (provider === undefined || relied?.providers.includes(key)) continue
       candidates.push(candidateOf(key, entry, provider, question.model))
     }
     post({ type: 'candidatesFound', jobId, candidates, complete: true })
   }
 
-  /** Fills up what is known of providers, at random. */
-  function meet(modelClass: string): void {
-    for (let tries = 0; known.size < model.knownMax && tries < 4 * model.knownMax; tries++) {
+  /** Who serves this model, as far as is known: filled up at random. */
+  function meet(modelClass: string): ReadonlyMap<string, Known> {
+    const met = known.get(modelClass) ?? new Map<string, Known>()
+    known.set(modelClass, met)
+    for (let tries = 0; met.size < model.knownMax && tries < 4 * model.knownMax; tries++) {
       const drawn = world.draw(modelClass, own)
-      if (drawn === undefined || drawn.node === node || known.has(drawn.key)) continue
-      known.set(drawn.key, { serviceMs: undefined, notBeforeMs: 0, candidate: undefined })
+      if (drawn === undefined || drawn.node === node || met.has(drawn.key)) continue
+      met.set(drawn.key, { serviceMs: undefined, notBeforeMs: 0, candidate: undefined })
       metrics.met(drawn.key)
     }
+    return met
+  }
+
+  /** What is known of a provider, whichever of its models it is about. */
+  function* entriesOf(key: string): Generator<Known> {
+    for (const modelClass of world.provider(key)?.models ?? []) {
+      const entry = known.get(modelClass)?.get(key)
+      if (entry !== undefined) yield entry
+    }
+  }
+
+  function forget(key: string): void {
+    for (const modelClass of world.provider(key)?.models ?? []) known.get(modelClass)?.delete(key)
   }
 
   /** Made anew only where something has changed: every question asks for all that are known. */
@@ -320,9 +334,8 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
   ): Candidate {
     const load = alive ? announced(modelClass) : undefined
     const made = entry.candidate
-    if (made !== undefined && made.load === load && made.modelClass === modelClass) return made
+    if (made !== undefined && made.load === load) return made
     entry.candidate = {
-      modelClass,
       provider: key,
       group,
       load,
@@ -336,11 +349,8 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     return entry.candidate
   }
 
-  function changed(key: string, change: (entry: Known) => void = () => {}): void {
-    const entry = known.get(key)
-    if (entry === undefined) return
-    change(entry)
-    entry.candidate = undefined
+  function changed(key: string): void {
+    for (const entry of entriesOf(key)) entry.candidate = undefined
   }
 
   function fail(jobId: string, attempt: number, code: AttemptFailureCode, retryAfterMs = 0): void {
@@ -358,7 +368,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
         : undefined
     if (provider === undefined || delay === undefined) {
       clock.after(model.dialTimeoutMs, () => {
-        known.delete(key)
+        forget(key)
         fail(jobId, attempt, 'unreachable')
       })
       return
@@ -388,15 +398,16 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
         refused: (code, retryAfterMs) =>
           back(REFUSAL_BYTES, () => {
             if (code === 'busy') {
-              changed(key, (entry) => {
+              for (const entry of entriesOf(key)) {
                 entry.notBeforeMs = clock.nowMs + retryAfterMs
-              })
+                entry.candidate = undefined
+              }
             }
             fail(jobId, attempt, code === 'expired' ? 'refused' : code, retryAfterMs)
           }),
         lost: () =>
           clock.after(network.delayMs(provider.node, node, 0, clock.nowMs) ?? model.dialTimeoutMs, () => {
-            known.delete(key)
+            forget(key)
             fail(jobId, attempt, 'hung-up')
           }),
       })
@@ -446,7 +457,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     if (!jobs.has(job.id)) return
     sent.answer = answer
     if (isWrong(answer)) metrics.lied()
-    const entry = known.get(sent.key)
+    const entry = known.get(job.question.model)?.get(sent.key)
     if (entry !== undefined) {
       const tookMs = clock.nowMs - sent.sentAtMs
       entry.serviceMs =
@@ -654,7 +665,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     },
     // The proof is fetched, does not verify, and nothing follows: see `protocols/fraud`.
     accuse: () => metrics.message(node, node),
-    knows: (key) => known.has(key),
+    knows: (key) => !entriesOf(key).next().done,
     get pending() {
       return jobs.size + waiting.length
     },
