@@ -1,14 +1,20 @@
 /**
  * Laws that every run must keep, watched from outside all the time: every job ends, and within its deadline; a label is never
- * stronger than what happened; no honest key is ever condemned. A violation is an error that says how to repeat it.
+ * stronger than what happened; no honest key is ever condemned; where a referee decides, one right answer is enough against
+ * any number of wrong ones; time moves. A violation is an error that says how to repeat it.
  */
 import type { EvidenceKind } from '../../peers/reputation/index.ts'
 import type { RequesterEffect, RequesterEvent } from '../requester/index.ts'
+import type { VerdictLabel } from '../verification/index.ts'
 
 export interface Checker {
   event(requester: string, event: RequesterEvent, nowMs: number): void
   effect(requester: string, effect: RequesterEffect, nowMs: number): void
   evidence(requester: string, provider: string, kind: EvidenceKind): void
+  /** An answer was taken where a referee decides. What answers are is known to nobody but the simulation. */
+  refereed(jobId: string, truth: Truth): void
+  /** After each event. */
+  moved(nowMs: number): void
   /** At the end: nothing is open. Throws otherwise. */
   end(): void
 }
@@ -27,7 +33,26 @@ export class SimulationViolation extends Error {
   }
 }
 
-export type Law = 'every-job-ends' | 'deadline' | 'label' | 'honest-condemned'
+export type Law =
+  | 'every-job-ends'
+  | 'deadline'
+  | 'label'
+  | 'honest-condemned'
+  | 'one-honest-is-enough'
+  | 'time-moves'
+
+/** Of an answer that was taken. */
+export interface Truth {
+  readonly label: VerdictLabel
+  readonly isWrong: boolean
+  /** An honest provider, whom nothing is held against, had given the right answer by then. */
+  readonly wasToldRight: boolean
+}
+
+/** So many events at one instant are a circle: a mesh of 10,000 nodes that all wake at once makes a tenth of that. */
+const INSTANT_EVENTS_MAX = 1_000_000
+/** Events between two looks at whether something is open beyond its deadline. */
+const LOOK_EVENTS = 256
 
 interface Watched {
   readonly deadlineAtMs: number
@@ -46,6 +71,7 @@ export interface CheckerInit {
 
 export function createChecker({ repeat, eventNumber, isHonest }: CheckerInit): Checker {
   const jobs = new Map<string, Watched>()
+  let [movedAtMs, instantEvents, looked] = [0, 0, 0]
   const broken = (law: Law, what: string): never => {
     const at = eventNumber()
     throw new SimulationViolation(law, at, `${what} (law ${law}, event ${at}). To repeat: ${repeat}`)
@@ -112,6 +138,31 @@ export function createChecker({ repeat, eventNumber, isHonest }: CheckerInit): C
     evidence(requester, provider, kind) {
       if ((kind === 'lost-dispute' || kind === 'fraud-proof') && isHonest(provider)) {
         broken('honest-condemned', `${provider} is honest, and ${requester} holds ${kind} against it`)
+      }
+    },
+    refereed(jobId, { label, isWrong, wasToldRight }) {
+      if (!isWrong) return
+      if (wasToldRight) {
+        broken('one-honest-is-enough', `job ${jobId} was given a wrong answer against a right one`)
+      }
+      if (label === 'refereed' || label === 'recomputed') {
+        broken('label', `job ${jobId} was given a wrong answer that is called ${label}`)
+      }
+    },
+    moved(nowMs) {
+      instantEvents = nowMs === movedAtMs ? instantEvents + 1 : 0
+      movedAtMs = nowMs
+      if (instantEvents > INSTANT_EVENTS_MAX) {
+        broken('time-moves', `${instantEvents} events have happened at ${nowMs}`)
+      }
+      looked += 1
+      if (looked % LOOK_EVENTS > 0) return
+      // The oldest stands for all: the others were to end later, as all of a run have the same time.
+      for (const [jobId, { deadlineAtMs }] of jobs) {
+        if (nowMs > deadlineAtMs) {
+          broken('every-job-ends', `job ${jobId} is open at ${nowMs}, and was to end by ${deadlineAtMs}`)
+        }
+        break
       }
     },
     end() {

@@ -62,6 +62,7 @@ export interface Surroundings {
   draw(model: string, random: Random): SimProvider | undefined
   /** A proof against this key was made: whoever it concerns is told. */
   publish(key: string, from: SimRequester): void
+  isHonest(key: string): boolean
   /** Somebody has found this key out, and asks it no more. */
   shunned(key: string): void
 }
@@ -224,6 +225,13 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
             ? rightAnswer(0)
             : answerOf(effect.jobId, effect.accepted)
         if (effect.exact && effect.accepted !== 'self') job.accepted = exactOf(job, effect.accepted)
+        if (policy.referee && job.kind !== 'spot-check') {
+          checker.refereed(job.id, {
+            label: effect.verdict.label,
+            isWrong: isWrong(job.accepted),
+            wasToldRight: job.attempts.some(({ key, answer }) => answer?.value === RIGHT && isClean(key)),
+          })
+        }
         if (job.kind === 'question') {
           const wrongBy = isWrong(job.accepted) ? effect.verdict.agreed : []
           metrics.served(job.id, clock.nowMs - job.submittedAtMs, wrongBy, effect.verdict.label)
@@ -244,6 +252,11 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
       default:
         effect satisfies never
     }
+  }
+
+  /** Honest, and nothing is known against it that would silence it. */
+  function isClean(key: string): boolean {
+    return world.isHonest(key) && !doubted.has(key)
   }
 
   function answerOf(jobId: string, attempt: number): Answer {

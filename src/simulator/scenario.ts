@@ -24,6 +24,8 @@ export interface Scenario {
   readonly providers: number
   readonly models: number
   readonly modelsPerProvider: number
+  /** Of how many models each requester asks; all, where that is more than there are. */
+  readonly modelsPerRequester: number
   readonly processorClasses: number
   readonly poolSize: number
   readonly newcomerShare: number
@@ -72,6 +74,7 @@ export function readScenario(value: Json): Scenario {
     providers: fields.number('providers', 100, nodes),
     models: fields.number('models', 1, nodes),
     modelsPerProvider: fields.number('modelsPerProvider', 1, { min: 1, max: 64, whole: true }),
+    modelsPerRequester: fields.number('modelsPerRequester', NODES_MAX, nodes),
     processorClasses: fields.number('processorClasses', 4, { min: 1, max: 16, whole: true }),
     poolSize: fields.number('poolSize', 36, nodes),
     newcomerShare: fields.number('newcomerShare', 0.005, share),

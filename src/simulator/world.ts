@@ -31,6 +31,7 @@ export interface RunSpec {
   readonly providers: number
   readonly models: number
   readonly modelsPerProvider: number
+  readonly modelsPerRequester: number
   /** Processor classes among providers. */
   readonly processorClasses: number
   readonly network: NetworkModel
@@ -88,6 +89,11 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
     eventNumber: () => clock.events,
     isHonest: (key) => honest.get(key) ?? false,
   })
+  function step(): boolean {
+    const isMore = clock.step()
+    checker.moved(clock.nowMs)
+    return isMore
+  }
 
   const providerRandom = random.fork()
   const providers = population.map(({ createConduct, group }, index): SimProvider => {
@@ -128,6 +134,7 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
     metrics,
     checker,
     provider: (key) => byKey.get(key),
+    isHonest: (key) => honest.get(key) ?? false,
     draw(model, own) {
       const list = byModel.get(model)
       if (list === undefined) return
@@ -218,9 +225,15 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
     }
     asked += 1
     const requester = requesters[Math.floor(life.next() * requesters.length)]!
-    const model = modelName(Math.floor(life.next() * spec.models))
+    const model = modelName(modelOf(requester))
     requester.ask({ model, content: Math.floor(life.next() * 2 ** 31) })
     if (asked < spec.jobs) clock.after(exponential(rateAt(clock.nowMs), life), ask)
+  }
+
+  /** A requester asks of the same few models all the time, from its own number on. */
+  function modelOf({ node }: SimRequester): number {
+    const drawn = Math.floor(life.next() * Math.min(spec.models, spec.modelsPerRequester))
+    return spec.modelsPerRequester < spec.models ? (node + drawn) % spec.models : drawn
   }
 
   function rateAt(nowMs: number): number {
@@ -258,12 +271,12 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
     isOver: () => metrics.totals.served + metrics.totals.failed === spec.jobs,
   })
   ask()
-  while (clock.step()) {
+  while (step()) {
     // With the last question answered nothing waits for more to become known.
     if (asked === spec.jobs && metrics.totals.served + metrics.totals.failed === spec.jobs) break
   }
   for (const requester of requesters) requester.hurry()
-  while (requesters.some(({ pending }) => pending > 0) && clock.step());
+  while (requesters.some(({ pending }) => pending > 0) && step());
   note()
   checker.end()
   return {

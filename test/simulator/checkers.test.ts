@@ -84,4 +84,31 @@ test('no honest key is condemned', () => {
   }
 })
 
+test('where a referee decides, one right answer is enough, and no label of his is wrong', () => {
+  const { checker } = watch()
+  const truth = { label: 'replicated', isWrong: true, wasToldRight: false } as const
+  checker.refereed('j', truth)
+  checker.refereed('j', { ...truth, isWrong: false, wasToldRight: true })
+  broken('one-honest-is-enough', () => checker.refereed('j', { ...truth, wasToldRight: true }))
+  broken('label', () => checker.refereed('j', { ...truth, label: 'refereed' }))
+  broken('label', () => checker.refereed('j', { ...truth, label: 'recomputed' }))
+})
+
+test('a job that is open beyond its deadline is found while the run goes on', () => {
+  const { checker } = watch()
+  for (let event = 0; event < 1000; event++) checker.moved(100)
+  broken('every-job-ends', () => {
+    for (let event = 0; event < 1000; event++) checker.moved(100.1 + event)
+  })
+})
+
+test('a circle of events in which no time passes is found', () => {
+  const { checker, settle, close } = watch()
+  settle()
+  close()
+  broken('time-moves', () => {
+    for (let event = 0; event < 3_000_000; event++) checker.moved(7)
+  })
+})
+
 test.run()

@@ -1,0 +1,176 @@
+/**
+ * Scenarios at random (swarm testing): each draws which dangers it has and how large they are, so that what only two of
+ * them together break is met sooner or later. Groce et al., "Swarm testing" (2012): leaving some features out of each
+ * test finds more than having all in all.
+ */
+import { createRandom, type Random } from '../routing/index.ts'
+import type { Json } from './fields.ts'
+import { ATTACKER_KINDS } from './population.ts'
+
+/** A scenario in JSON that `planRuns` takes, small enough to run in a second or so. It follows from `seed` alone. */
+export function randomScenario(seed: number): { readonly [key: string]: Json } {
+  const draw = new Draw(createRandom(seed).fork())
+  const jobs = draw.spread(20, 400, true)
+  const jobsPerSecond = draw.spread(0.5, 500)
+  const spanMs = (1000 * jobs) / jobsPerSecond
+  const providers = draw.spread(1, 60, true)
+  return {
+    name: `random-${seed}`,
+    shows: 'That no law is broken.',
+    policies: [policy(draw)],
+    jobs,
+    jobsPerSecond,
+    requesters: draw.spread(1, 6, true),
+    providers,
+    models: draw.spread(1, 4, true),
+    modelsPerProvider: draw.spread(1, 3, true),
+    modelsPerRequester: draw.spread(1, 4, true),
+    processorClasses: draw.spread(1, 4, true),
+    ...draw.some(0.5, () => ({ poolSize: draw.spread(1, 60, true) })),
+    ...draw.some(0.5, () => ({ newcomerShare: draw.share() })),
+    ...draw.some(0.5, () => ({ shareMax: draw.between(0.01, 1) })),
+    attackers: draw.list(3, () => attackers(draw)),
+    ...draw.some(0.3, () => ({ hostility: hostility(draw, jobsPerSecond) })),
+    network: network(draw, spanMs),
+    service: {
+      serviceMs: draw.spread(0.5, 2000),
+      serviceSigma: draw.between(0, 1.5),
+      speedSigma: draw.between(0, 1.5),
+    },
+    job: job(draw),
+    bursts: draw.list(2, () => ({ ...span(draw, spanMs), factor: draw.spread(0.1, 200) })),
+    ...draw.some(0.3, () => ({
+      churn: { leavesPerMinute: draw.spread(0.1, 60), awayMs: draw.spread(10, spanMs + 10) },
+    })),
+    ...draw.some(0.2, () => ({
+      growth: { from: draw.spread(1, providers, true), everyMs: draw.spread(1, spanMs + 1) },
+    })),
+  }
+}
+
+function policy(draw: Draw): Json {
+  // Ours half of the time; the rules of the literature run on the same machine and break other things.
+  switch (draw.of(['doubt', 'doubt', 'doubt', 'm-first', 'majority', 'boinc', 'credibility'])) {
+    case 'doubt':
+      return {
+        name: 'doubt',
+        risk: draw.spread(1e-6, 0.5),
+        floorRate: draw.share(),
+        referee: draw.chance(0.8),
+      }
+    case 'm-first':
+      return { name: 'm-first', votes: draw.spread(1, 8, true) }
+    case 'majority':
+      return { name: 'majority', replicas: draw.spread(1, 9, true) }
+    case 'boinc':
+      return { name: 'boinc', trustedAfter: draw.spread(1, 20, true) }
+    default:
+      return {
+        name: 'credibility',
+        risk: draw.spread(1e-4, 0.5),
+        spotCheckRate: draw.share(),
+        saboteurShare: draw.between(0.001, 0.9),
+      }
+  }
+}
+
+function attackers(draw: Draw): Json {
+  return {
+    kind: draw.of(ATTACKER_KINDS),
+    share: draw.share(),
+    rate: draw.of([1, draw.spread(0.01, 1)]),
+    collusion: draw.of([0, 1, draw.share()]),
+    honestTraces: draw.of([0, 1, draw.share()]),
+    honestJobs: draw.spread(1, 60, true),
+    factor: draw.spread(0.1, 100),
+    oneGroup: draw.chance(0.5),
+  }
+}
+
+/** In proportion to the load, or a slow scenario would consist of nothing else. */
+function hostility(draw: Draw, jobsPerSecond: number): Json {
+  const rate = () => draw.of([0, jobsPerSecond * draw.spread(0.1, 10)])
+  return {
+    accusationsPerSecond: rate(),
+    framingPerSecond: rate(),
+    floodPerSecond: rate(),
+    floodKeys: draw.spread(1, 20, true),
+  }
+}
+
+function network(draw: Draw, spanMs: number): Json {
+  const regions = draw.spread(1, 3, true)
+  const row = () => Array.from({ length: regions }, () => draw.spread(0.1, 400))
+  return {
+    latencyMs: draw.spread(0.1, 500),
+    latencySigma: draw.between(0, 1),
+    ...draw.some(0.3, () => ({ latencyMatrixMs: Array.from({ length: regions }, row) })),
+    loss: draw.of([0, draw.spread(0.001, 0.6)]),
+    retransmitMs: draw.spread(1, 1000),
+    bandwidthBytesPerMs: draw.of([0, draw.spread(10, 100_000)]),
+    partitions: draw.list(3, () => ({ ...span(draw, spanMs), sides: draw.spread(2, 5, true) })),
+  }
+}
+
+/** Deadlines that are met easily, and such as nobody can meet. */
+function job(draw: Draw): Json {
+  return {
+    inputBytes: draw.spread(1, 1_000_000, true),
+    outputBytes: draw.spread(1, 1_000_000, true),
+    timeoutMs: draw.spread(10, 60_000),
+    attemptTimeoutMs: draw.spread(10, 20_000),
+    observeMs: draw.spread(1, 20_000),
+    tracedCost: draw.spread(1, 30),
+    refereeMs: draw.spread(0.1, 500),
+    outlierRate: draw.of([0, 1e-4, draw.spread(1e-3, 0.3)]),
+    recheckDelayMs: draw.of([0, draw.spread(1, 60_000)]),
+    knownMax: draw.spread(1, 100, true),
+    publicDisputes: draw.chance(0.7),
+    dialTimeoutMs: draw.spread(1, 5000),
+  }
+}
+
+function span(draw: Draw, spanMs: number): { fromMs: number; untilMs: number } {
+  const fromMs = draw.between(0, spanMs)
+  return { fromMs, untilMs: fromMs + draw.spread(1, spanMs + 1) }
+}
+
+/** Draws of several kinds from one source. */
+class Draw {
+  readonly #random: Random
+
+  constructor(random: Random) {
+    this.#random = random
+  }
+
+  between(min: number, max: number): number {
+    return min + this.#random.next() * (max - min)
+  }
+
+  /** Each decade as likely as another. A whole number where `whole`. */
+  spread(min: number, max: number, whole = false): number {
+    const value = min * (max / min) ** this.#random.next()
+    return whole ? Math.min(max, Math.floor(value)) : value
+  }
+
+  /** From 0 to 1, and often either of them. */
+  share(): number {
+    return this.of([0, 1, this.between(0, 1), this.between(0, 1), this.between(0, 1), this.between(0, 1)])
+  }
+
+  chance(probability: number): boolean {
+    return this.#random.next() < probability
+  }
+
+  of<Value>(values: readonly Value[]): Value {
+    return values[Math.floor(this.#random.next() * values.length)]!
+  }
+
+  list<Value>(lengthMax: number, make: () => Value): Value[] {
+    return Array.from({ length: Math.floor(this.#random.next() * (lengthMax + 1)) }, make)
+  }
+
+  some<Value extends object>(probability: number, make: () => Value): Value | Record<string, never> {
+    return this.chance(probability) ? make() : {}
+  }
+}
