@@ -11,6 +11,10 @@ export type PolicySpec =
       /** Whether the requester runs disputed jobs itself and re-checks what rested on those who were found out. */
       readonly referee: boolean
     }
+  /** `replicas` at once, and the answer that `quorum` of them give: a node that holds no model asks so. */
+  | { readonly name: 'quorum'; readonly replicas: number; readonly quorum: number }
+  /** `replicas` that must agree; a dispute decides where they do not. */
+  | { readonly name: 'referee'; readonly replicas: number; readonly ownRuns: boolean }
   /** The first answer that `votes` providers give. */
   | { readonly name: 'm-first'; readonly votes: number }
   /** More than half of at least `replicas` answers. */
@@ -27,8 +31,13 @@ export type PolicySpec =
 
 export interface Policy {
   readonly name: PolicySpec['name']
-  readonly replication: Replication
+  /** Left out, `replicas` are asked and `quorum` is enough. */
+  readonly replication: Replication | undefined
+  readonly replicas: number
+  readonly quorum: number
   readonly referee: boolean
+  /** Whether the requester holds the model, and can run a job itself. */
+  readonly ownRuns: boolean
   /** Share of executions that are repeated with a known answer. */
   readonly spotCheckRate: number
   /** Whether what rested on somebody who was found out is run again. */
@@ -42,7 +51,10 @@ export function createPolicy(spec: PolicySpec, limits: Partial<RequesterLimits> 
   // The literature draws from all, and nobody is left out but who is blacklisted.
   const plain = {
     name: spec.name,
+    replicas: 1,
+    quorum: 1,
     referee: false,
+    ownRuns: false,
     spotCheckRate: 0,
     rechecks: false,
     limits: { ...own, poolSize: Number.POSITIVE_INFINITY, newcomerShare: 0 },
@@ -54,12 +66,22 @@ export function createPolicy(spec: PolicySpec, limits: Partial<RequesterLimits> 
       return {
         name: spec.name,
         replication: createDoubt({ risk, floorRate }, REPUTATION_PARAMS),
+        replicas: 1,
+        quorum: 1,
         referee,
+        ownRuns: referee,
         spotCheckRate: 0,
         rechecks: referee,
         limits: own,
         reputation: REPUTATION_PARAMS,
       }
+    }
+    case 'quorum':
+      return { ...plain, replication: undefined, replicas: spec.replicas, quorum: spec.quorum }
+    case 'referee': {
+      const { replicas, ownRuns } = spec
+      const quorum = (replicas >> 1) + 1
+      return { ...plain, replication: undefined, replicas, quorum, referee: true, ownRuns, rechecks: true }
     }
     case 'm-first':
       return { ...plain, replication: createFirst(spec.votes) }

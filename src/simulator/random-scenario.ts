@@ -10,10 +10,14 @@ import { ATTACKER_KINDS } from './population.ts'
 /** A scenario in JSON that `planRuns` takes, small enough to run in a second or so. It follows from `seed` alone. */
 export function randomScenario(seed: number): { readonly [key: string]: Json } {
   const draw = new Draw(createRandom(seed).fork())
+  const providers = draw.spread(2, 60, true)
   const jobs = draw.spread(20, 400, true)
-  const jobsPerSecond = draw.spread(0.5, 500)
-  const spanMs = (1000 * jobs) / jobsPerSecond
-  const providers = draw.spread(1, 60, true)
+  const serviceMs = draw.spread(0.5, 2000)
+  const [latencyMs, transferMs] = [draw.spread(0.1, 300), draw.of([0, draw.spread(0.1, 300)])]
+  // What a job takes where nothing goes wrong: everything else is drawn in proportion, or nothing would ever be answered.
+  const onceMs = 2 * latencyMs + transferMs + serviceMs
+  const jobsPerSecond = (draw.spread(0.002, 2) * providers * 1000) / (2 * serviceMs)
+  const spanMs = Math.max(onceMs, (1000 * jobs) / jobsPerSecond)
   return {
     name: `random-${seed}`,
     shows: 'That no law is broken.',
@@ -22,35 +26,57 @@ export function randomScenario(seed: number): { readonly [key: string]: Json } {
     jobsPerSecond,
     requesters: draw.spread(1, 6, true),
     providers,
-    models: draw.spread(1, 4, true),
+    models: draw.spread(1, 3, true),
     modelsPerProvider: draw.spread(1, 3, true),
-    modelsPerRequester: draw.spread(1, 4, true),
+    modelsPerRequester: draw.spread(1, 3, true),
     processorClasses: draw.spread(1, 4, true),
     ...draw.some(0.5, () => ({ poolSize: draw.spread(1, 60, true) })),
     ...draw.some(0.5, () => ({ newcomerShare: draw.share() })),
     ...draw.some(0.5, () => ({ shareMax: draw.between(0.01, 1) })),
     attackers: draw.list(3, () => attackers(draw)),
     ...draw.some(0.3, () => ({ hostility: hostility(draw, jobsPerSecond) })),
-    network: network(draw, spanMs),
+    network: network(draw, { latencyMs, transferMs, spanMs }),
     service: {
-      serviceMs: draw.spread(0.5, 2000),
-      serviceSigma: draw.between(0, 1.5),
-      speedSigma: draw.between(0, 1.5),
+      serviceMs,
+      serviceSigma: draw.of([0, draw.between(0, 1.5)]),
+      speedSigma: draw.of([0, draw.between(0, 1.5)]),
     },
-    job: job(draw),
-    bursts: draw.list(2, () => ({ ...span(draw, spanMs), factor: draw.spread(0.1, 200) })),
+    job: job(draw, onceMs),
     ...draw.some(0.3, () => ({
-      churn: { leavesPerMinute: draw.spread(0.1, 60), awayMs: draw.spread(10, spanMs + 10) },
+      bursts: draw.list(2, () => ({ ...span(draw, spanMs), factor: draw.spread(0.1, 200) })),
+    })),
+    // So often that some leave within the run, which may last milliseconds.
+    ...draw.some(0.3, () => ({
+      churn: {
+        leavesPerMinute: Math.min(60, (60_000 / spanMs) * draw.spread(0.1, 10)),
+        awayMs: 1 + spanMs * draw.spread(0.01, 1),
+      },
     })),
     ...draw.some(0.2, () => ({
-      growth: { from: draw.spread(1, providers, true), everyMs: draw.spread(1, spanMs + 1) },
+      growth: {
+        from: draw.spread(1, providers, true),
+        everyMs: 1 + (spanMs / providers) * draw.spread(0.1, 2),
+      },
     })),
   }
 }
 
 function policy(draw: Draw): Json {
   // Ours half of the time; the rules of the literature run on the same machine and break other things.
-  switch (draw.of(['doubt', 'doubt', 'doubt', 'm-first', 'majority', 'boinc', 'credibility'])) {
+  switch (
+    draw.of([
+      'doubt',
+      'doubt',
+      'doubt',
+      'referee',
+      'referee',
+      'quorum',
+      'm-first',
+      'majority',
+      'boinc',
+      'credibility',
+    ])
+  ) {
     case 'doubt':
       return {
         name: 'doubt',
@@ -58,10 +84,14 @@ function policy(draw: Draw): Json {
         floorRate: draw.share(),
         referee: draw.chance(0.8),
       }
+    case 'referee':
+      return { name: 'referee', replicas: draw.spread(2, 5, true), ownRuns: draw.chance(0.5) }
+    case 'quorum':
+      return { name: 'quorum', replicas: draw.spread(1, 6, true) }
     case 'm-first':
-      return { name: 'm-first', votes: draw.spread(1, 8, true) }
+      return { name: 'm-first', votes: draw.spread(1, 5, true) }
     case 'majority':
-      return { name: 'majority', replicas: draw.spread(1, 9, true) }
+      return { name: 'majority', replicas: draw.spread(1, 6, true) }
     case 'boinc':
       return { name: 'boinc', trustedAfter: draw.spread(1, 20, true) }
     default:
@@ -77,7 +107,7 @@ function policy(draw: Draw): Json {
 function attackers(draw: Draw): Json {
   return {
     kind: draw.of(ATTACKER_KINDS),
-    share: draw.share(),
+    share: draw.of([1, ...new Array(9).fill(draw.spread(0.02, 0.7))]),
     rate: draw.of([1, draw.spread(0.01, 1)]),
     collusion: draw.of([0, 1, draw.share()]),
     honestTraces: draw.of([0, 1, draw.share()]),
@@ -89,7 +119,7 @@ function attackers(draw: Draw): Json {
 
 /** In proportion to the load, or a slow scenario would consist of nothing else. */
 function hostility(draw: Draw, jobsPerSecond: number): Json {
-  const rate = () => draw.of([0, jobsPerSecond * draw.spread(0.1, 10)])
+  const rate = () => draw.of([0, Math.min(10_000, jobsPerSecond * draw.spread(0.1, 10))])
   return {
     accusationsPerSecond: rate(),
     framingPerSecond: rate(),
@@ -98,37 +128,53 @@ function hostility(draw: Draw, jobsPerSecond: number): Json {
   }
 }
 
-function network(draw: Draw, spanMs: number): Json {
+interface Pace {
+  readonly latencyMs: number
+  readonly transferMs: number
+  readonly spanMs: number
+}
+
+function network(draw: Draw, { latencyMs, transferMs, spanMs }: Pace): Json {
   const regions = draw.spread(1, 3, true)
-  const row = () => Array.from({ length: regions }, () => draw.spread(0.1, 400))
+  const row = () => Array.from({ length: regions }, () => latencyMs * draw.spread(0.1, 10))
   return {
-    latencyMs: draw.spread(0.1, 500),
-    latencySigma: draw.between(0, 1),
-    ...draw.some(0.3, () => ({ latencyMatrixMs: Array.from({ length: regions }, row) })),
-    loss: draw.of([0, draw.spread(0.001, 0.6)]),
-    retransmitMs: draw.spread(1, 1000),
-    bandwidthBytesPerMs: draw.of([0, draw.spread(10, 100_000)]),
-    partitions: draw.list(3, () => ({ ...span(draw, spanMs), sides: draw.spread(2, 5, true) })),
+    latencyMs,
+    latencySigma: draw.of([0, draw.between(0, 1)]),
+    ...draw.some(0.2, () => ({ latencyMatrixMs: Array.from({ length: regions }, row) })),
+    loss: draw.of([0, draw.spread(0.001, 0.4)]),
+    retransmitMs: Math.max(1, latencyMs * draw.spread(0.5, 10)),
+    bandwidthBytesPerMs: transferMs === 0 ? 0 : (INPUT_BYTES + OUTPUT_BYTES) / transferMs,
+    ...draw.some(0.3, () => ({
+      partitions: draw.list(3, () => ({ ...span(draw, spanMs), sides: draw.spread(2, 5, true) })),
+    })),
   }
 }
 
-/** Deadlines that are met easily, and such as nobody can meet. */
-function job(draw: Draw): Json {
+/** Deadlines that are met easily, and now and then such as nobody can meet. */
+function job(draw: Draw, onceMs: number): Json {
+  const timeoutMs = Math.max(
+    1,
+    onceMs * draw.of([draw.spread(0.1, 2), draw.spread(2, 50), ...new Array(4).fill(draw.spread(20, 500))]),
+  )
   return {
-    inputBytes: draw.spread(1, 1_000_000, true),
-    outputBytes: draw.spread(1, 1_000_000, true),
-    timeoutMs: draw.spread(10, 60_000),
-    attemptTimeoutMs: draw.spread(10, 20_000),
-    observeMs: draw.spread(1, 20_000),
+    inputBytes: INPUT_BYTES,
+    outputBytes: OUTPUT_BYTES,
+    timeoutMs,
+    attemptTimeoutMs: Math.max(1, draw.of([timeoutMs * draw.between(0.02, 1), onceMs * draw.spread(0.5, 5)])),
+    observeMs: Math.max(1, onceMs * draw.spread(0.1, 20)),
     tracedCost: draw.spread(1, 30),
-    refereeMs: draw.spread(0.1, 500),
+    refereeMs: onceMs * draw.spread(0.001, 1),
     outlierRate: draw.of([0, 1e-4, draw.spread(1e-3, 0.3)]),
-    recheckDelayMs: draw.of([0, draw.spread(1, 60_000)]),
-    knownMax: draw.spread(1, 100, true),
+    recheckDelayMs: draw.of([0, onceMs * draw.spread(0.1, 100)]),
+    knownMax: draw.of([100, draw.spread(1, 100, true)]),
     publicDisputes: draw.chance(0.7),
-    dialTimeoutMs: draw.spread(1, 5000),
+    dialTimeoutMs: Math.max(1, onceMs * draw.spread(0.1, 10)),
   }
 }
+
+/** Enough that the memory which providers set aside for inputs is full at times. */
+const INPUT_BYTES = 1_000_000
+const OUTPUT_BYTES = 200_000
 
 function span(draw: Draw, spanMs: number): { fromMs: number; untilMs: number } {
   const fromMs = draw.between(0, spanMs)

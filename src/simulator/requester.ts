@@ -229,7 +229,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
           checker.refereed(job.id, {
             label: effect.verdict.label,
             isWrong: isWrong(job.accepted),
-            wasToldRight: job.attempts.some(({ key, answer }) => answer?.value === RIGHT && isClean(key)),
+            wasToldRight: job.attempts.some((_, attempt) => wasTold(job, attempt)),
           })
         }
         if (job.kind === 'question') {
@@ -254,9 +254,11 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     }
   }
 
-  /** Honest, and nothing is known against it that would silence it. */
-  function isClean(key: string): boolean {
-    return world.isHonest(key) && !doubted.has(key)
+  /** Whether an honest provider has said what is right, and shown it where nobody else can. */
+  function wasTold({ id, attempts }: SimJob, attempt: number): boolean {
+    const { key, answer } = attempts[attempt]!
+    const isShown = policy.ownRuns || roots.get(`${id}/${attempt}`) === rootOf(rightAnswer(0), false)
+    return answer?.value === RIGHT && world.isHonest(key) && !doubted.has(key) && isShown
   }
 
   function answerOf(jobId: string, attempt: number): Answer {
@@ -283,11 +285,12 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     }
     jobs.set(id, job)
     const isProbe = kind === 'spot-check'
+    const replication = isProbe ? ONE_IS_ENOUGH : policy.replication
     const spec: JobSpec = {
       id,
       model: question.model,
-      replicas: 1,
-      quorum: 1,
+      replicas: isProbe ? 1 : policy.replicas,
+      quorum: isProbe ? 1 : policy.quorum,
       attemptsMax: ATTEMPTS_MAX,
       deadlineAtMs: clock.nowMs + model.timeoutMs,
       attemptTimeoutMs: model.attemptTimeoutMs,
@@ -295,8 +298,8 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
       lane: 'native',
       referee: !isProbe && policy.referee,
       recompute: false,
-      canRecompute: !isProbe && policy.referee,
-      replication: isProbe ? ONE_IS_ENOUGH : policy.replication,
+      canRecompute: !isProbe && policy.ownRuns,
+      ...(replication === undefined ? {} : { replication }),
     }
     post({ type: 'submitted', job: spec })
     return id
@@ -643,7 +646,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
       const { relied } = next
       const left = relied.providers.filter((key) => !doubted.has(key))
       const records = left.map((key) => ledger.trackRecord(key, relied.kept.question.model, clock.nowMs))
-      if (left.length > 0 && policy.replication.isEnough(records, 1)) {
+      if (left.length > 0 && policy.replication?.isEnough(records, 1)) {
         reliance.add({ ...relied, providers: left })
         continue
       }

@@ -49,7 +49,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   c: 'attackers.0.collusion',
 }
 
-const POLICY_NAMES = ['doubt', 'm-first', 'majority', 'boinc', 'credibility'] as const
+const POLICY_NAMES = ['doubt', 'quorum', 'referee', 'm-first', 'majority', 'boinc', 'credibility'] as const
 const POLICIES_MAX = 16
 const ATTACKERS_MAX = 16
 const SPANS_MAX = 64
@@ -141,6 +141,17 @@ function readPolicy(fields: Fields): PolicySpec {
         risk: fields.number('risk', 1e-3, { min: 1e-9, max: 0.5 }),
         floorRate: fields.number('floorRate', 0.03, share),
         referee: fields.flag('referee', true),
+      }
+    case 'quorum': {
+      const replicas = fields.number('replicas', 3, { min: 1, max: 15, whole: true })
+      const quorum = { min: (replicas >> 1) + 1, max: replicas, whole: true }
+      return { name, replicas, quorum: fields.number('quorum', quorum.min, quorum) }
+    }
+    case 'referee':
+      return {
+        name,
+        replicas: fields.number('replicas', 2, { min: 2, max: 15, whole: true }),
+        ownRuns: fields.flag('ownRuns', true),
       }
     case 'm-first':
       return { name, votes: fields.number('votes', undefined, { min: 1, max: 8, whole: true }) }

@@ -25,7 +25,7 @@ test('every random scenario can be read, and all dangers come up', () => {
       seen.add('attackers')
     }
   }
-  const wanted = ['doubt', 'm-first', 'majority', 'boinc', 'credibility']
+  const wanted = ['doubt', 'referee', 'quorum', 'm-first', 'majority', 'boinc', 'credibility']
   wanted.push('churn', 'growth', 'partitions', 'regions', 'loss', 'bursts', 'floods', 'attackers')
   assert.equal([...seen].sort(), wanted.sort())
 })
