@@ -48,8 +48,8 @@ export function randomScenario(seed: number): { readonly [key: string]: Json } {
     // So often that some leave within the run, which may last milliseconds.
     ...draw.some(0.3, () => ({
       churn: {
-        leavesPerMinute: Math.min(60, (60_000 / spanMs) * draw.spread(0.1, 10)),
-        awayMs: 1 + spanMs * draw.spread(0.01, 1),
+        leavesPerMinute: within(0.001, 60, (60_000 / spanMs) * draw.spread(0.1, 10)),
+        awayMs: within(1, DAY_MS, spanMs * draw.spread(0.01, 1)),
       },
     })),
     ...draw.some(0.2, () => ({
@@ -142,7 +142,7 @@ function network(draw: Draw, { latencyMs, transferMs, spanMs }: Pace): Json {
     latencySigma: draw.of([0, draw.between(0, 1)]),
     ...draw.some(0.2, () => ({ latencyMatrixMs: Array.from({ length: regions }, row) })),
     loss: draw.of([0, draw.spread(0.001, 0.4)]),
-    retransmitMs: Math.max(1, latencyMs * draw.spread(0.5, 10)),
+    retransmitMs: within(1, 10_000, latencyMs * draw.spread(0.5, 10)),
     bandwidthBytesPerMs: transferMs === 0 ? 0 : (INPUT_BYTES + OUTPUT_BYTES) / transferMs,
     ...draw.some(0.3, () => ({
       partitions: draw.list(3, () => ({ ...span(draw, spanMs), sides: draw.spread(2, 5, true) })),
@@ -180,6 +180,13 @@ function span(draw: Draw, spanMs: number): { fromMs: number; untilMs: number } {
   const fromMs = draw.between(0, spanMs)
   return { fromMs, untilMs: fromMs + draw.spread(1, spanMs + 1) }
 }
+
+/** What a scenario takes. */
+function within(min: number, max: number, value: number): number {
+  return Math.min(max, Math.max(min, value))
+}
+
+const DAY_MS = 24 * 60 * 60_000
 
 /** Draws of several kinds from one source. */
 class Draw {
