@@ -3,9 +3,12 @@
  * load almost as well as looking at all of them, does not stampede whoever announced an empty queue last, and cannot
  * be predicted. What a provider says of itself is a claim: only our own measurements make anyone faster than the
  * median.
+ *
+ * Nothing here asks who has the model warm: who has, and was asked before, is measured and fast, and who must load it
+ * first is slow, so that what is warm is preferred as long as it is not busy.
  */
 import type { Candidate } from './candidate.ts'
-import { RTT_MS_GUESS, SERVICE_MS_GUESS } from './constants.ts'
+import { RELIABILITY_MIN, RTT_MS_GUESS, SERVICE_MS_GUESS } from './constants.ts'
 import type { Random } from './random.ts'
 
 export type RoutingPolicy = 'two-choices' | 'random'
@@ -38,6 +41,9 @@ export function selectProviders(
     }
   }
   const expectedMs = createEstimate(candidates)
+  // Who answers one in two has to be asked twice.
+  const costMs = (candidate: Candidate): number =>
+    expectedMs(candidate) / Math.max(RELIABILITY_MIN, candidate.reliability ?? 1)
   const used = new Set(options.usedGroups)
   const chosen: Candidate[] = []
   while (chosen.length < count && remaining.size > 0) {
@@ -49,7 +55,7 @@ export function selectProviders(
     if (policy === 'two-choices' && pool.length > 1) {
       const rest = pool.filter((candidate) => candidate !== first)
       const second = draw(rest, random)
-      if (expectedMs(second) < expectedMs(first)) taken = second
+      if (costMs(second) < costMs(first)) taken = second
     }
     chosen.push(taken)
     used.add(taken.group)
@@ -58,7 +64,7 @@ export function selectProviders(
   return chosen
 }
 
-/** How long a request sent now should take, in milliseconds, judged among `candidates`. */
+/** How long a request sent now should take if it is answered, in milliseconds, judged among `candidates`. */
 export function createEstimate(candidates: readonly Candidate[]): (candidate: Candidate) => number {
   const claims = candidates.flatMap(({ load }) => load ?? [])
   const serviceMs =

@@ -153,4 +153,13 @@ test('a generator is uniform, and its forks are not it', () => {
   assert.not(Array.from({ length: 5 }, () => fork.next()).some((value) => next.includes(value)))
 })
 
+test('who answers one job in four counts as four times as slow, and never as more than twenty times', () => {
+  const slow = candidate('slow', { serviceMs: 300, rttMs: 0 })
+  const fickle = (reliability: number) => candidate('fickle', { serviceMs: 100, rttMs: 0, reliability })
+  assert.is(share([slow, fickle(0.25)], 'slow'), 1)
+  assert.is(share([slow, fickle(0.5)], 'slow'), 0)
+  const slower = candidate('slower', { serviceMs: 2100, rttMs: 0 })
+  assert.is(share([slower, fickle(0)], 'slower'), 0)
+})
+
 test.run()
