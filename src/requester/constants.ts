@@ -22,12 +22,18 @@ export interface RequesterLimits {
   readonly distrustMs: number
   /** How many providers are worked with where a rule of replication decides, unless the load asks for more. */
   readonly poolSize: number
+  /**
+   * A provider that takes this many times as long as expected is late: another is asked in its place, and it is still waited
+   * for. Only where service times of the model were measured; never before the second value.
+   */
+  readonly lateFactor: number
+  readonly lateMsMin: number
   /** Share of draws, from 0 to 1, that goes to providers outside that circle. */
   readonly newcomerShare: number
   /** Largest share of all executions that one provider gets, where there are others. */
   readonly shareMax: number
   /**
-   * Of all requests, the share that may be given up for slow and repeated elsewhere, beyond a first `hedgesBurst` of them:
+   * Of all requests, the share that may be repeated elsewhere because they are slow, beyond a first `hedgesBurst` of them:
    * without a bound, a mesh that is overloaded once stays so, since everybody asks everything twice.
    */
   readonly hedgeShare: number
@@ -57,6 +63,10 @@ export const REQUESTER_LIMITS: RequesterLimits = {
   distrustMs: 10 * 60_000,
   // The fewest among whom a share of three per cent each, with room for chance, carries everything.
   poolSize: 40,
+  // Inputs of one model differ: a dense page takes three times as long as a sparse one.
+  lateFactor: 3,
+  // A pause of the garbage collector, a lost packet and a cold cache together; a second execution costs more than waiting.
+  lateMsMin: 500,
   // Each such draw costs a second execution; a key in fifty draws is enough to fill places that become free.
   newcomerShare: 0.02,
   shareMax: 0.028,

@@ -11,8 +11,8 @@ import {
   answersOf,
   attemptWith,
   clusterOf,
-  countAttempts,
   digestOf,
+  isAwaited,
   isComparing,
   type Job,
 } from './job.ts'
@@ -142,5 +142,5 @@ export function mayStandIn(job: Job): boolean {
 
 /** Nothing is under way that is waited for. */
 export function isQuiet(job: Job): boolean {
-  return countAttempts(job, 'open') === 0 && !isComparing(job) && !isDisputing(job)
+  return !job.attempts.some(isAwaited) && !isComparing(job) && !isDisputing(job)
 }

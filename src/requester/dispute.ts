@@ -18,7 +18,7 @@ import {
   SELF,
 } from '../verification/index.ts'
 import type { Judgement, Party, ProviderId, RequesterEvent } from './events.ts'
-import { type Attempt, agreement, digestOf, type Job } from './job.ts'
+import { type Attempt, agreement, digestOf, isAwaited, type Job } from './job.ts'
 
 export interface Dispute {
   /** Attempts from this number on were drawn after the dispute began. */
@@ -186,8 +186,7 @@ export function nextPair(job: Job, nowMs: number, judgementsMax: number): Pair |
 function heardFirst(job: Job, dispute: Dispute): TracedParty[] {
   const first = job.attempts.find(
     (attempt) =>
-      attempt.state.status === 'open' ||
-      (dispute.traces.get(attempt.number)?.status === 'open' && isParty(job, attempt)),
+      isAwaited(attempt) || (dispute.traces.get(attempt.number)?.status === 'open' && isParty(job, attempt)),
   )
   const end = first?.number ?? job.attempts.length
   return tracedParties(job).filter(({ attempt }) => attempt.number < end)

@@ -1,5 +1,6 @@
 /** Where a rule of replication decides how many are asked, and which answer may be served. */
 import type { Posterior, TrackRecord } from '../../peers/reputation/index.ts'
+import { wrongAmong } from '../routing/index.ts'
 import { isDisagreed, isQuiet } from './decision.ts'
 import type { ProviderId } from './events.ts'
 import { type Acceptance, agreement, answersOf, attemptWith, isComparing, type Job } from './job.ts'
@@ -31,9 +32,12 @@ export function doubtAcceptance(job: Job): Acceptance | undefined {
   return { party, exact: false, label: cluster.providers.length === 1 ? 'signed' : 'replicated' }
 }
 
-/** The probability that the leading answer is wrong if nobody contradicts it; undefined without a rule. */
+/** The probability that the leading answer is wrong, by the records of all who answered; undefined without a rule. */
 export function doubtOf(job: Job): number | undefined {
-  return job.spec.replication?.wrong?.(groupsOf(job)[0] ?? [])
+  const wrong = job.spec.replication?.wrong
+  if (wrong === undefined) return
+  const groups = groupsOf(job)
+  return groups.length > 1 ? wrongAmong(groups, wrong) : wrong(groups[0] ?? [])
 }
 
 /**

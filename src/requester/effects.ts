@@ -39,7 +39,10 @@ export type RequesterEffect =
       readonly accepted: Party
       readonly exact: boolean
       readonly verdict: Verdict
-      /** The probability that the answer is wrong, as the job's rule of replication reckons it; left out without one. */
+      /**
+       * The probability that the answer is wrong, as the job's rule of replication reckons it; 0 where the own run decided.
+       * Left out without a rule, and where others decided a dispute by their traces.
+       */
       readonly wrong?: number
     }
   | { readonly type: 'fail'; readonly jobId: JobId; readonly failure: JobFailure }

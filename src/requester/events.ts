@@ -21,14 +21,17 @@ export interface JobSpec {
   /** Virtual or wall time, in the `now` of the machine. */
   readonly deadlineAtMs: number
   /**
-   * How long the machine waits for one provider before it asks another. The slow one's answer is still welcome until
-   * the job closes; if none came by then, that is the evidence `timed-out`.
+   * How long the machine waits for one provider. Another is asked then at the latest, and before that where this one takes
+   * much longer than expected. The slow one's answer is still welcome until the job closes; if none came by then, though it
+   * had this time, that is the evidence `timed-out`.
    */
   readonly attemptTimeoutMs: number
   /** After the answer is settled, how long the remaining replicas are still waited for, for the record. */
   readonly observeMs: number
   /** `exact`: answers agree by equal digest alone, and nothing is compared. */
   readonly lane: 'native' | 'exact'
+  /** The class of instructions that a provider must have announced; left out, any. */
+  readonly instructionSet?: string
   /** All who answer must agree; a disagreement becomes a dispute instead of being counted. */
   readonly referee: boolean
   /** The requester runs this job itself before it takes the answer. */

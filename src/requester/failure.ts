@@ -126,6 +126,7 @@ function listFailures(job: Job): JobFailure['attempts'] {
   return job.attempts.flatMap(({ provider, state }) => {
     switch (state.status) {
       case 'open':
+      case 'late':
       case 'overdue':
         return { provider, failure: silence(state.status) }
       case 'ended':
@@ -138,7 +139,7 @@ function listFailures(job: Job): JobFailure['attempts'] {
   })
 }
 
-function silence(status: 'open' | 'overdue'): AttemptFailure {
-  const message = status === 'open' ? 'had not answered yet' : 'did not answer in time'
+function silence(status: 'open' | 'late' | 'overdue'): AttemptFailure {
+  const message = status === 'overdue' ? 'did not answer in time' : 'had not answered yet'
   return { code: 'timeout', message, retryAfterMs: 0 }
 }

@@ -80,8 +80,11 @@ export interface Attempt {
 }
 
 export type AttemptState =
-  | { readonly status: 'open'; readonly overdueAtMs: number }
-  /** Too slow: another was asked, but its answer is still welcome. */
+  /** From `lateAtMs` on another is asked in its place, if there is one. */
+  | { readonly status: 'open'; readonly lateAtMs: number; readonly overdueAtMs: number }
+  /** Slower than was expected of it. It is waited for as before, but not counted on. */
+  | { readonly status: 'late'; readonly overdueAtMs: number }
+  /** Too slow: it is not waited for any more, but its answer is still welcome. */
   | { readonly status: 'overdue' }
   | { readonly status: 'answered'; readonly digest: string }
   | { readonly status: 'ended'; readonly failure: AttemptFailure; readonly againAtMs: number }
@@ -144,9 +147,38 @@ export function digestOf({ state }: Attempt): string | undefined {
   return state.status === 'answered' ? state.digest : undefined
 }
 
+/** Whether its answer may still come. */
 export function isPending({ state }: Attempt): boolean {
-  return state.status === 'open' || state.status === 'overdue'
+  return state.status === 'overdue' || isAwaited({ state })
 }
+
+/** Whether nothing is decided before it has had its time. */
+export function isAwaited({ state }: Pick<Attempt, 'state'>): boolean {
+  return state.status === 'open' || state.status === 'late'
+}
+
+/** Notes whose time has come. Where `mayHedge` denies it that another is asked in its place, it is looked at again later. */
+export function expireAttempts(job: Job, nowMs: number, mayHedge: () => boolean): void {
+  const pausedUntilMs = nowMs + job.spec.attemptTimeoutMs * HEDGE_PAUSE
+  for (const attempt of job.attempts) {
+    const { state } = attempt
+    if (state.status === 'late') {
+      if (state.overdueAtMs <= nowMs) attempt.state = { status: 'overdue' }
+    } else if (state.status === 'open' && state.overdueAtMs <= nowMs) {
+      attempt.state = mayHedge()
+        ? { status: 'overdue' }
+        : { status: 'open', lateAtMs: Number.POSITIVE_INFINITY, overdueAtMs: pausedUntilMs }
+    } else if (state.status === 'open' && state.lateAtMs <= nowMs) {
+      const { overdueAtMs } = state
+      attempt.state = mayHedge()
+        ? { status: 'late', overdueAtMs }
+        : { status: 'open', lateAtMs: pausedUntilMs, overdueAtMs }
+    }
+  }
+}
+
+/** Part of the time-out of an attempt after which one that may not be given up yet is looked at again. */
+const HEDGE_PAUSE = 0.25
 
 export function pairKey(left: string, right: string): string {
   return left < right ? `${left} ${right}` : `${right} ${left}`
@@ -208,12 +240,15 @@ export function countUsable(job: Job): number {
   return usable.size
 }
 
-/** When something happens by itself: the deadline, the end of observing, an attempt that becomes overdue. */
+/** When something happens by itself: the deadline, the end of observing, an attempt that becomes late or overdue. */
 export function wakeTimes(job: Job, nowMs: number): number[] {
   const times = [job.spec.deadlineAtMs]
   // A dispute that is not over yet is observed beyond that time.
   if (job.state.status === 'observing' && job.state.untilMs > nowMs) times.push(job.state.untilMs)
-  for (const { state } of job.attempts) if (state.status === 'open') times.push(state.overdueAtMs)
+  for (const { state } of job.attempts) {
+    if (state.status === 'open') times.push(Math.min(state.lateAtMs, state.overdueAtMs))
+    else if (state.status === 'late') times.push(state.overdueAtMs)
+  }
   return times
 }
 

@@ -30,6 +30,7 @@ import {
   type Exclusion,
   type Random,
 } from '../routing/index.ts'
+import type { VerdictLabel } from '../verification/index.ts'
 import { REQUESTER_LIMITS, type RequesterLimits } from './constants.ts'
 import {
   acceptanceOf,
@@ -65,10 +66,11 @@ import {
   answersOf,
   askedProviders,
   attemptWith,
-  countAttempts,
   countInvalidClaims,
   createJob,
   everyAnswerOf,
+  expireAttempts,
+  isAwaited,
   isComparing,
   isPending,
   type Job,
@@ -80,7 +82,7 @@ import {
 import { beginOwnRun, failOwnRun, learnOwnRun } from './own-run.ts'
 import { evidenceFrom, verdictOn } from './record.ts'
 import { addCandidates, beginAsking, endSearch, isHopeful, lowerTarget } from './search.ts'
-import { chooseProviders, countMissing, type Trusting } from './selection.ts'
+import { type Chosen, chooseProviders, countMissing, type Trusting } from './selection.ts'
 
 export interface Requester {
   /** Synchronous; `nowMs` never goes back. Events for unknown jobs, attempts or timers are ignored: they come late. */
@@ -118,7 +120,7 @@ class RequesterMachine {
   /** Those whose answer the own run of some open job contradicts, by how many jobs: nothing was found out yet. */
   readonly #suspected = new Map<ProviderId, number>()
   readonly #trust: Trusting
-  /** How many slow attempts may be given up for another now. */
+  /** How many may be asked now in place of somebody slow. */
   #hedges: number
   #effects: RequesterEffect[] = []
 
@@ -368,19 +370,15 @@ class RequesterMachine {
 
   /** Does whatever what is known calls for. */
   #advance(job: Job, nowMs: number): undefined {
-    for (const attempt of job.attempts) {
-      if (attempt.state.status !== 'open' || attempt.state.overdueAtMs > nowMs) continue
-      attempt.state = this.#mayHedge()
-        ? { status: 'overdue' }
-        : { status: 'open', overdueAtMs: nowMs + job.spec.attemptTimeoutMs * HEDGE_PAUSE }
-    }
+    // Once there is an answer, nobody is asked in place of the slow.
+    expireAttempts(job, nowMs, () => job.state.status === 'observing' || this.#mayHedge())
     expireDispute(job, nowMs)
     switch (job.state.status) {
       case 'observing': {
         const { acceptance, untilMs } = job.state
         if (job.spec.deadlineAtMs <= nowMs) return this.#close(job, acceptance)
         this.#dispute(job, nowMs)
-        const isWaiting = untilMs > nowMs && (countAttempts(job, 'open') > 0 || isComparing(job))
+        const isWaiting = untilMs > nowMs && (job.attempts.some(isAwaited) || isComparing(job))
         if (!isWaiting && !isDisputing(job)) return this.#close(job, acceptance)
         return this.#wake(job, this.#times(job, nowMs), nowMs)
       }
@@ -478,7 +476,7 @@ class RequesterMachine {
       isAvoided: (provider) => this.#suspected.has(provider),
       trust: this.#trust,
     })
-    for (const candidate of chosen) this.#ask(job, candidate, nowMs)
+    for (const one of chosen) this.#ask(job, one, nowMs)
     return chosen.length
   }
 
@@ -493,21 +491,27 @@ class RequesterMachine {
     }
   }
 
-  /** Whether one more may be given up for slow: where all are, asking others too only makes them slower. */
+  /** Whether one more may be asked in place of somebody slow: where all are, that only makes them slower. */
   #mayHedge(): boolean {
     if (this.#hedges < 1) return false
     this.#hedges -= 1
     return true
   }
 
-  #ask(job: Job, { provider, group, record = NEWCOMER }: Candidate, nowMs: number): void {
+  #ask(job: Job, { candidate, expectedMs }: Chosen, nowMs: number): void {
+    const { provider, group, record = NEWCOMER } = candidate
     const { id, deadlineAtMs, attemptTimeoutMs } = job.spec
+    const { lateFactor, lateMsMin } = this.#limits
     const number = job.attempts.length
     job.attempts.push({
       number,
       provider,
       group,
-      state: { status: 'open', overdueAtMs: nowMs + attemptTimeoutMs },
+      state: {
+        status: 'open',
+        lateAtMs: nowMs + Math.max(lateMsMin, expectedMs * lateFactor),
+        overdueAtMs: nowMs + attemptTimeoutMs,
+      },
       record,
     })
     this.#trust.shares.add(provider, 1)
@@ -570,15 +574,7 @@ class RequesterMachine {
     const { id, observeMs, deadlineAtMs } = spec
     const { party: accepted, exact, label } = acceptance
     const verdict = verdictOn(job, acceptance)
-    const wrong = label === 'signed' || label === 'replicated' ? doubtOf(job) : 0
-    this.#effects.push({
-      type: 'settle',
-      jobId: id,
-      accepted,
-      exact,
-      verdict,
-      ...(spec.replication === undefined || wrong === undefined ? {} : { wrong }),
-    })
+    this.#effects.push({ type: 'settle', jobId: id, accepted, exact, verdict, ...wrongness(job, label) })
     // Who contradicts the own run is heard about it, though the answer no longer waits for that.
     if (job.own.status === 'done' && job.own.contradicting.size > 0) openDispute(job)
     const untilMs = Math.min(nowMs + observeMs, deadlineAtMs)
@@ -633,11 +629,16 @@ class RequesterMachine {
   }
 }
 
+/** The own run leaves no doubt. What others decided by their traces is not reckoned by their records. */
+function wrongness(job: Job, label: VerdictLabel): { readonly wrong?: number } {
+  if (job.spec.replication?.wrong === undefined) return {}
+  if (job.own.status === 'done') return { wrong: 0 }
+  const wrong = label === 'signed' || label === 'replicated' ? doubtOf(job) : undefined
+  return wrong === undefined ? {} : { wrong }
+}
+
 /** Executions that one provider may always get, so that a requester with few jobs is not kept from anybody. */
 const SHARE_SLACK = 8
-
-/** Part of the time-out of an attempt after which one that may not be given up yet is looked at again. */
-const HEDGE_PAUSE = 0.25
 
 /** What finds somebody out without a proof. */
 function isDistrusting(evidence: EvidenceKind): boolean {

@@ -1,5 +1,5 @@
 /** Looking for providers: what is remembered of them, and when asking begins. */
-import { type Candidate, drawSome, type Random } from '../routing/index.ts'
+import { type Candidate, canServe, drawSome, type Random } from '../routing/index.ts'
 import { fallbackOf, isQuiet, mayStandIn } from './decision.ts'
 import { disputeTimes, isDisputeOverdue } from './dispute.ts'
 import type { ProviderId } from './events.ts'
@@ -12,8 +12,8 @@ export interface Remembering {
 }
 
 /**
- * Remembers candidates that were not found out. Where more are new than are remembered, a random part of them: a
- * list has some order, and whoever can choose its key can stand first in it.
+ * Remembers candidates that can serve the job and were not found out. Where more are new than are remembered, a random part
+ * of them: a list has some order, and whoever can choose its key can stand first in it.
  */
 export function addCandidates(
   job: Job,
@@ -23,6 +23,11 @@ export function addCandidates(
   const news: Candidate[] = []
   for (const candidate of candidates) {
     if (isExcluded(candidate.provider)) continue
+    if (!canServe(candidate, job.spec)) {
+      // It may have been known by a provider record only, which does not tell.
+      job.candidates.delete(candidate.provider)
+      continue
+    }
     if (job.candidates.has(candidate.provider)) job.candidates.set(candidate.provider, candidate)
     else news.push(candidate)
   }

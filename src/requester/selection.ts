@@ -1,6 +1,14 @@
 /** Whom to ask next for a job, and how many. */
 import type { Posterior } from '../../peers/reputation/index.ts'
-import { type Candidate, poolOf, type Random, type Shares, selectProviders } from '../routing/index.ts'
+import {
+  type Candidate,
+  createEstimate,
+  poolOf,
+  type Random,
+  type Shares,
+  selectProviders,
+  timely,
+} from '../routing/index.ts'
 import { isQuiet } from './decision.ts'
 import { countDisputeMissing } from './dispute.ts'
 import { countDoubtMissing } from './doubt.ts'
@@ -42,36 +50,52 @@ export interface Trusting {
   readonly newcomerShare: number
 }
 
+export interface Chosen {
+  readonly candidate: Candidate
+  /** Until its answer, from now; infinite where nobody's service was measured: what is only claimed makes nobody late. */
+  readonly expectedMs: number
+}
+
 /** Up to `count` providers: first those not asked yet, within attemptsMax, then the busy whose time has come. */
-export function chooseProviders(job: Job, count: number, choice: Choice): readonly Candidate[] {
+export function chooseProviders(job: Job, count: number, choice: Choice): readonly Chosen[] {
   if (count <= 0) return []
   const { nowMs, random, outstanding } = choice
   const asked = askedProviders(job)
   const atWork = job.attempts.filter(({ state }) => state.status !== 'ended')
-  const options = { nowMs, random, usedGroups: new Set(atWork.map(({ group }) => group)) }
+  const usedGroups = new Set(atWork.map(({ group }) => group))
   const candidates: Candidate[] = []
   for (const candidate of job.candidates.values()) {
     const ours = outstanding.get(candidate.provider) ?? 0
     candidates.push(ours > candidate.outstanding ? { ...candidate, outstanding: ours } : candidate)
   }
+  const expectedMs = createEstimate(candidates)
+  const isMeasured = candidates.some(({ serviceMs }) => serviceMs !== undefined)
+  const chosen = (some: readonly Candidate[]): Chosen[] =>
+    some.map((candidate) => ({ candidate, expectedMs: isMeasured ? expectedMs(candidate) : Infinity }))
+  const options = { nowMs, random, usedGroups, expectedMs }
   const room = Math.min(count, job.spec.attemptsMax - asked.size)
-  const open = candidates.filter(({ provider }) => !asked.has(provider) && !choice.isAvoided(provider))
-  const pool = job.spec.replication === undefined ? open : trustedPool(open, choice)
+  const open = candidates.filter(
+    ({ provider, notBeforeMs }) =>
+      notBeforeMs <= nowMs && !asked.has(provider) && !choice.isAvoided(provider),
+  )
+  const trusted = job.spec.replication === undefined ? open : trustedPool(open, choice)
+  const withinMs = job.spec.deadlineAtMs - nowMs
+  const pool = timely(trusted, { withinMs, atLeast: room, expectedMs })
   const fresh = selectProviders(pool, room, { ...options, exclude: asked })
-  if (fresh.length === count) return fresh
+  if (fresh.length === count) return chosen(fresh)
   const again = againAt(job)
   const busy = candidates
     .filter(({ provider }) => again.has(provider))
     .map((candidate) => ({ ...candidate, notBeforeMs: again.get(candidate.provider)! }))
-  return [...fresh, ...selectProviders(busy, count - fresh.length, { ...options, exclude: new Set() })]
+  const repeated = selectProviders(busy, count - fresh.length, { ...options, exclude: new Set() })
+  return chosen([...fresh, ...repeated])
 }
 
-/** Those who may be asked now and have not had their share, and of them the pool. */
+/** Of those who may be asked now, those who have not had their share, and of them the pool. */
 function trustedPool(
-  open: readonly Candidate[],
-  { nowMs, random, outstanding, trust }: Choice,
+  ready: readonly Candidate[],
+  { random, outstanding, trust }: Choice,
 ): readonly Candidate[] {
-  const ready = open.filter(({ notBeforeMs }) => notBeforeMs <= nowMs)
   const unsated = ready.filter(({ provider }) => !trust.shares.isFull(provider))
   let load = 0
   for (const count of outstanding.values()) load += count

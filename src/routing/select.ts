@@ -20,6 +20,8 @@ export interface SelectOptions {
   readonly random: Random
   /** Default `two-choices`. */
   readonly policy?: RoutingPolicy
+  /** See `createEstimate`; default, judged among the candidates. */
+  readonly expectedMs?: (candidate: Candidate) => number
   /** Address groups that already work on this job; others come first. */
   readonly usedGroups?: ReadonlySet<string>
 }
@@ -34,13 +36,13 @@ export function selectProviders(
   options: SelectOptions,
 ): Candidate[] {
   const { exclude, nowMs, random, policy = 'two-choices' } = options
+  const { expectedMs = createEstimate(candidates) } = options
   const remaining = new Map<string, Candidate>()
   for (const candidate of candidates) {
     if (!exclude.has(candidate.provider) && candidate.notBeforeMs <= nowMs) {
       remaining.set(candidate.provider, candidate)
     }
   }
-  const expectedMs = createEstimate(candidates)
   // Who answers one in two has to be asked twice.
   const costMs = (candidate: Candidate): number =>
     expectedMs(candidate) / Math.max(RELIABILITY_MIN, candidate.reliability ?? 1)
