@@ -24,11 +24,12 @@ export interface Ledger {
   readonly size: number
 }
 
-/** Plain data. Numbers are as of `atMs`: they have been halving since. */
+/** Plain data. */
 export interface LedgerEntry {
   readonly provider: string
-  /** Natural logarithm, see `TrackRecord`. */
+  /** Natural logarithm, see `TrackRecord`; as of `atMs`: it has been halving since. */
   readonly suspicion: number
+  /** When something last spoke against it; where nothing did, when it was met. */
   readonly atMs: number
   /** What condemned it for good. */
   readonly condemned: Pick<Evidence, 'kind' | 'jobId' | 'atMs'> | undefined
@@ -59,7 +60,7 @@ interface Entry {
 }
 
 /** Weight of the newest job in the share that was answered: the last twenty or so count. */
-const RELIABILITY_WEIGHT = 0.05
+export const RELIABILITY_WEIGHT = 0.05
 
 export function createLedger(params: ReputationParams = REPUTATION_PARAMS): Ledger {
   const entries = new Map<string, Entry>()
@@ -99,11 +100,13 @@ export function createLedger(params: ReputationParams = REPUTATION_PARAMS): Ledg
   }
 
   function suspect(entry: Entry, { kind, jobId, strength, atMs }: Evidence, weight: number): void {
+    // `atMs` tells since when something speaks against it: what weighs nothing leaves it.
+    if (!(weight * strength > 0)) return
     if (weight === Number.POSITIVE_INFINITY) entry.condemned ??= { kind, jobId, atMs }
     else entry.suspicion = suspicionAt(entry, atMs) + weight * strength
     entry.atMs = Math.max(entry.atMs, atMs)
     // Trust that was built to be spent is worth nothing once it was.
-    if (weight * strength > 0) entry.classes.clear()
+    entry.classes.clear()
   }
 
   return {
@@ -165,8 +168,8 @@ function describe(entry: Entry): LedgerEntry {
   }
 }
 
-/** A clock that was set back forgets nothing, and doubles nothing. */
-function halved(elapsedMs: number, halfLifeMs: number): number {
+/** What is left after a time. A clock that was set back forgets nothing, and doubles nothing. */
+export function halved(elapsedMs: number, halfLifeMs: number): number {
   return elapsedMs <= 0 ? 1 : 2 ** (-elapsedMs / halfLifeMs)
 }
 
