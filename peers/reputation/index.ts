@@ -1,4 +1,7 @@
+export { EXPORT_BYTES_MAX } from './constants.ts'
+export { ReputationError, type ReputationErrorCode } from './errors.ts'
 export type { Evidence, EvidenceKind } from './evidence.ts'
+export { type OpenedExport, openExport, sealExport } from './export.ts'
 export { type ClassEntry, createLedger, type Ledger, type LedgerEntry } from './ledger.ts'
 export { logUniform, REPUTATION_PARAMS, type ReputationParams } from './params.ts'
 export { createPosterior, NEWCOMER, type Posterior, type TrackRecord } from './posterior.ts'
