@@ -37,6 +37,7 @@ const EDGES = [
   'peers/host/',
   'peers/identity/',
   'peers/mesh/',
+  'peers/reputation/store/',
   'peers/snapshot/',
   'src/node/',
   'src/control/',
@@ -70,7 +71,7 @@ const WORLD: readonly [RegExp, string][] = [
     'uses process',
   ],
   [
-    /from 'node:(fs|net|http|https|child_process|os|dgram|tls|worker_threads|timers)/,
+    /from 'node:(fs|net|http|https|child_process|os|dgram|tls|worker_threads|timers|sqlite)/,
     'imports an edge of Node',
   ],
   [/\bconsole\./, 'writes to the console'],

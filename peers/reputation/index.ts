@@ -6,3 +6,11 @@ export { type ClassEntry, createLedger, type Ledger, type LedgerEntry } from './
 export { logUniform, REPUTATION_PARAMS, type ReputationParams } from './params.ts'
 export { createPosterior, NEWCOMER, type Posterior, type TrackRecord } from './posterior.ts'
 export { type Standing, type StandingName, standingOf } from './standing.ts'
+export { REPUTATION_FILE } from './store/constants.ts'
+export {
+  joinReputation,
+  openReputation,
+  type Reputation,
+  type ReputationOptions,
+  readReputation,
+} from './store/store.ts'

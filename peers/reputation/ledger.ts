@@ -179,14 +179,22 @@ export function halved(elapsedMs: number, halfLifeMs: number): number {
  */
 function leastKnown(entries: Iterable<Entry>): string {
   let victim: Entry | undefined
-  for (const entry of entries) if (victim === undefined || worth(entry) < worth(victim)) victim = entry
+  let least = Number.POSITIVE_INFINITY
+  for (const entry of entries) {
+    const worth = worthOf(entry, entry.classes.values())
+    if (victim === undefined || worth < least) [victim, least] = [entry, worth]
+  }
   return victim!.provider
 }
 
-function worth({ condemned, suspicion, classes }: Entry): number {
+/** What would be lost with it; infinite where it was proved to lie. */
+export function worthOf(
+  { condemned, suspicion }: Pick<LedgerEntry, 'condemned' | 'suspicion'>,
+  classes: Iterable<Pick<ClassEntry, 'checked'>>,
+): number {
   if (condemned !== undefined) return Number.POSITIVE_INFINITY
   let checked = 0
-  for (const known of classes.values()) checked += known.checked
+  for (const known of classes) checked += known.checked
   return checked + suspicion * 10
 }
 
