@@ -42,6 +42,9 @@ export interface ProviderCandidate {
   /** Requests of ours that it is working on, for any model. */
   readonly outstanding: number
   readonly notBeforeMs: number
+  /** Announced; left out when nothing was announced lately. */
+  readonly lanes?: readonly string[]
+  readonly instructionSet?: string
 }
 
 /** One peer as `verimesh peers` shows it. */
@@ -197,7 +200,7 @@ export class Book {
       candidates.push({
         provider: peer.peerId,
         group: peer.group,
-        load: live ? loadOf(entry) : undefined,
+        ...(live ? announcedOf(entry) : { load: undefined }),
         rttMs: peer.rttMs,
         serviceMs: medianServiceMs(entry),
         outstanding: peer.outstanding,
@@ -274,10 +277,12 @@ export class Book {
   }
 }
 
-function loadOf({ announced }: ModelEntry): ProviderCandidate['load'] {
-  if (announced === undefined) return undefined
-  const { running, queued, capacity, serviceMs } = announced
-  return { running, queued, capacity, serviceMs }
+function announcedOf({
+  announced,
+}: ModelEntry): Pick<ProviderCandidate, 'load' | 'lanes' | 'instructionSet'> {
+  if (announced === undefined) return { load: undefined }
+  const { running, queued, capacity, serviceMs, lanes, instructionSet } = announced
+  return { load: { running, queued, capacity, serviceMs }, lanes, instructionSet }
 }
 
 function viewOf(peer: PeerEntry, nowMs: number): PeerView {

@@ -29,6 +29,8 @@ test('an announcement makes a candidate with its load until its time to live has
       provider: 'a',
       group: 'ip4:203.0.113',
       load: { running: 1, queued: 2, capacity: 8, serviceMs: 20 },
+      lanes: ['native'],
+      instructionSet: 'x64-avx2',
       rttMs: undefined,
       serviceMs: undefined,
       outstanding: 0,
@@ -73,6 +75,7 @@ test('a provider record makes a candidate without load, for a minute', () => {
   const book = new Book()
   book.found('a', MODEL, ['/ip4/198.51.100.1/tcp/1'], 0)
   assert.is(book.candidates(MODEL, 59_999)[0]?.load, undefined)
+  assert.is(book.candidates(MODEL, 59_999)[0]?.lanes, undefined)
   assert.is(book.candidates(MODEL, 59_999)[0]?.group, 'ip4:198.51.100')
   assert.equal(names(book, 60_000), [])
 })
