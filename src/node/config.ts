@@ -1,6 +1,7 @@
 import type { ExactRuntime, ModelRuntime } from '../../models/runtime/index.ts'
 import type { ModelStore, StoredModel } from '../../models/store/index.ts'
 import type { Host } from '../../peers/host/index.ts'
+import type { ReputationParams } from '../../peers/reputation/index.ts'
 import type { IncomingInference, InferenceAnswer } from '../../protocols/inference/index.ts'
 import type { EvidenceKind, JobId, ProviderId, RequesterLimits } from '../requester/index.ts'
 import type { Log } from './log.ts'
@@ -68,6 +69,8 @@ export interface NodeParts {
   /** Puts something around what answers requests. */
   readonly wrapHandler?: (handler: InferenceHandler) => InferenceHandler
   readonly requesterLimits?: Partial<RequesterLimits>
+  /** What is assumed of providers, in place of `REPUTATION_PARAMS`. */
+  readonly reputation?: ReputationParams
   /** How long one provider is waited for, and the rest after the answer is known; in place of the defaults. */
   readonly attemptTimeoutMs?: number
   readonly observeMs?: number

@@ -57,6 +57,14 @@ export const WARM_BYTES_MAX = 512 * 1024 * 1024
 export const REFEREES_MAX = 4
 /** Answers that are remembered in case a key on which they rest is exposed: hours of a busy client. */
 export const RECHECKED_JOBS_MAX = 4_096
+/** Whoever was found out, so that it is told of once; as many as a ledger remembers. */
+export const FOUND_OUT_MAX = 10_240
+/** Share of jobs that one provider would be enough for, but two are asked: what a provider risks that lies once it is trusted. */
+export const FLOOR_RATE_DEFAULT = 0.03
+/** As in announcements. */
+export const INSTRUCTION_SET_LENGTH_MAX = 64
+/** Beyond it a risk divided by it is smaller than what sixteen newcomers that agree leave. */
+export const VALUE_MAX = 1e6
 /** A peer that was silent in a dispute has this long to answer a ping; if it does not, the network is to blame. */
 export const ALIVE_TIMEOUT_MS = 2_000
 /** To verify a proof of this node's own before it is told of. */

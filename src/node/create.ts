@@ -42,11 +42,12 @@ import { createDisputing } from './disputing.ts'
 import { createExactLanes, isKeptWarm } from './exact-lanes.ts'
 import { createFinder } from './finding.ts'
 import { JobError, NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
-import { openProofs } from './proofs.ts'
+import { openProofs, type ProvenKey } from './proofs.ts'
 import { createProviderDriver } from './provider-driver.ts'
 import { createReceiptDatabase } from './receipt-database.ts'
 import { createRechecking } from './rechecking.ts'
 import { createReplaying, runAlone } from './replaying.ts'
+import { openNodeReputation } from './reputation.ts'
 import { createRequesterDriver } from './requester-driver.ts'
 import { createTracing, type TraceableModel } from './tracing.ts'
 import { VERSION } from './version.ts'
@@ -75,6 +76,14 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     log,
   })
   const stopping = new AbortController()
+  /** Whoever is found out before there is anything that could rest on its word is met again below. */
+  let isReady = false
+  const reputation = await openNodeReputation({
+    dataDirectory,
+    log,
+    onFoundOut: distrust,
+    ...(parts.reputation === undefined ? {} : { params: parts.reputation }),
+  })
   const proofs = await openProofs({ dataDirectory, lanes, log, concerns, onExposed: expose })
 
   const mesh = await joinMesh({
@@ -92,9 +101,12 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       parts.onHost?.(libp2p)
       await proofs.start(libp2p)
     },
+  }).catch(async (error: unknown) => {
+    await reputation.close()
+    throw error
   })
   const { host, book } = mesh
-  const finder = createFinder({ mesh, isExposed: proofs.isExposed, log })
+  const finder = createFinder({ mesh, reputation, isExposed: proofs.isExposed, log })
 
   const client = createInferenceClient({
     libp2p: {
@@ -106,6 +118,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
   const rechecking = createRechecking({
     again,
     index: createReceiptDatabase(dataDirectory, { log }),
+    suffices: reputation.suffices,
     onRecheck: (recheck) => config.onRecheck?.(recheck),
     log,
   })
@@ -136,6 +149,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
   const requester = createRequesterDriver({
     machine: createRequester({
       random: createRandom(randomInt(2 ** 32)),
+      reputation: reputation.params,
       ...(parts.requesterLimits === undefined ? {} : { limits: parts.requesterLimits }),
     }),
     parts,
@@ -144,10 +158,13 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     book,
     find: finder.find,
     disputing,
+    reputation,
     onClosed: rechecking.settled,
     log,
   })
-  for (const provider of proofs.exposed()) requester.exposed(provider)
+  isReady = true
+  for (const provider of reputation.condemned()) requester.exposed(provider)
+  for (const proven of proofs.exposed()) expose(proven)
   const canaries = createCanaries({
     rate: config.canaryRate ?? 0,
     submit: (request, manifest) => requester.submit(request, manifest, { isBackground: true }),
@@ -302,10 +319,18 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     return store.get(model)?.manifest.plan !== undefined
   }
 
-  /** A proof against a key was verified: nothing rests on its word any more. */
-  function expose(provider: string): void {
-    requester.exposed(provider)
-    rechecking.exposed(provider)
+  /** A proof against a key was verified. */
+  function expose({ accused, model, jobId }: ProvenKey): void {
+    reputation.proved({ provider: accused, modelClass: model, jobId })
+    // Who is known from an earlier run is told to nobody.
+    if (isReady) requester.exposed(accused)
+  }
+
+  /** Somebody was found out: nothing rests on its word any more, and where that was proved, it is asked no more. */
+  function distrust(provider: string, isProved: boolean): void {
+    if (!isReady) return
+    if (isProved) requester.exposed(provider)
+    rechecking.foundOut(provider)
   }
 
   /** An answer once more, without the exposed: from this machine, where it holds the model. */
@@ -389,10 +414,11 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     await mesh.stop()
     await rechecking.idle()
     rechecking.close()
+    await reputation.close()
   }
 
   // A command does its own work first: see `idle`.
-  if (!config.ephemeral) rechecking.resume(proofs.exposed())
+  if (!config.ephemeral) rechecking.resume(reputation.foundOut())
 
   return {
     peerId: host.peerId.toString(),
@@ -415,7 +441,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       canaries.probe(request, (await describe(request.model, request.signal)).manifest),
     status,
     idle: async ({ signal, onWaiting } = {}) => {
-      rechecking.resume(proofs.exposed())
+      rechecking.resume(reputation.foundOut())
       const waiting = () => ({ canaries: canaries.waiting(), rechecks: rechecking.waiting() })
       if (canaries.waiting() + rechecking.waiting() > 0) onWaiting?.(waiting())
       // What a canary brings to light may put answers in doubt.

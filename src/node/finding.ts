@@ -1,5 +1,5 @@
-import type { ProviderCandidate } from '../../peers/book/index.ts'
 import type { Mesh } from '../../peers/mesh/index.ts'
+import type { Candidate } from '../routing/index.ts'
 import { now } from './clock.ts'
 import {
   ANNOUNCEMENT_GRACE_MS,
@@ -9,6 +9,7 @@ import {
   SEARCHES_MAX,
 } from './constants.ts'
 import type { Log } from './log.ts'
+import type { NodeReputation } from './reputation.ts'
 
 export interface Search {
   readonly model: string
@@ -21,10 +22,7 @@ export interface Finder {
    * Candidates for a model, from the book if it knows enough, else by asking the DHT and connecting to whom it names.
    * Tells what is known so far through `onFound`. Never rejects; ends within FIND_TIMEOUT_MS and a grace.
    */
-  find(
-    search: Search,
-    onFound: (candidates: readonly ProviderCandidate[]) => void,
-  ): Promise<readonly ProviderCandidate[]>
+  find(search: Search, onFound: (candidates: readonly Candidate[]) => void): Promise<readonly Candidate[]>
   /** Listens to what is announced of a model, and keeps looking for providers. */
   seek(model: string): void
   stop(): void
@@ -32,12 +30,14 @@ export interface Finder {
 
 export interface FinderComponents {
   readonly mesh: Mesh
+  /** What this node has seen of a provider. */
+  readonly reputation: Pick<NodeReputation, 'trackRecord' | 'reliability'>
   /** Who was exposed is no candidate, and finding it is no success. */
   readonly isExposed: (peer: string) => boolean
   readonly log: Log
 }
 
-export function createFinder({ mesh, isExposed, log }: FinderComponents): Finder {
+export function createFinder({ mesh, reputation, isExposed, log }: FinderComponents): Finder {
   const { book, discovery } = mesh
   /** Models that jobs were about lately, the latest last: gossip about them is listened to. */
   const interests = new Set<string>()
@@ -45,8 +45,15 @@ export function createFinder({ mesh, isExposed, log }: FinderComponents): Finder
   const searches = new Map<string, Promise<void>>()
   const stopping = new AbortController()
 
-  function candidates(model: string): ProviderCandidate[] {
-    return book.candidates(model, now()).filter(({ provider }) => !isExposed(provider))
+  function candidates(model: string): Candidate[] {
+    return book
+      .candidates(model, now())
+      .filter(({ provider }) => !isExposed(provider))
+      .map((candidate) => ({
+        ...candidate,
+        record: reputation.trackRecord(candidate.provider, model),
+        reliability: reputation.reliability(candidate.provider),
+      }))
   }
 
   function follow(model: string): void {

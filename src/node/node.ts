@@ -51,6 +51,17 @@ export interface SubmitRequest {
    * replica is enough.
    */
   readonly policy?: PolicyName
+  /**
+   * The probability that a wrong answer is accepted, in (0, 1), in place of a policy: as many providers are asked as their
+   * records make it take. A known one is enough by itself, but for a floor of `floorRate`; newcomers never are.
+   */
+  readonly risk?: number
+  /** What the answer is worth, in jobs that are worth 1, from 1 up: the risk is divided by it. Only with `risk`. */
+  readonly value?: number
+  /** Share of jobs, from 0 to 1, in which a second provider is asked although one would do. Default 0.03; only with `risk`. */
+  readonly floorRate?: number
+  /** Only providers of that class of instructions, as `x64-avx512`: alike to the last bit, where they do not batch. */
+  readonly instructionSet?: string
   /** Default: the native lane, where the model has one. In the exact lane answers agree only when they are equal. */
   readonly lane?: Lane
   /** Share of jobs, from 0 to 1, whose answer this node computes again itself before it is accepted. Default 0. */
@@ -115,6 +126,11 @@ export interface JobResult {
   /** The accepted outputs. */
   readonly outputs: readonly Tensor[]
   readonly verdict: Verdict
+  /**
+   * Of a job with a `risk`: the probability that the answer is wrong, by the records of those who gave it; 0 where this
+   * machine ran it too. Left out where others decided a dispute.
+   */
+  readonly wrong?: number
   readonly elapsedMs: number
   /**
    * Resolves when the remaining replicas have answered or were given up: the complete verdict, what each provider

@@ -2,7 +2,12 @@
 import { join } from 'node:path'
 import { exactRuntimeInfo } from '../../models/runtime/index.ts'
 import { systemClock } from '../../peers/clock/index.ts'
-import { createFraudService, createProofStore, type FraudService } from '../../peers/fraud/index.ts'
+import {
+  createFraudService,
+  createProofStore,
+  type FraudService,
+  type ProofSummary,
+} from '../../peers/fraud/index.ts'
 import type { Host } from '../../peers/host/index.ts'
 import {
   type FraudNotice,
@@ -20,13 +25,16 @@ export interface Proofs {
   /** Serves, tells and hears of proofs; before the host dials anybody. */
   start(host: Host): Promise<void>
   isExposed(peer: string): boolean
-  /** Keys that were exposed, from earlier runs too. */
-  exposed(): readonly string[]
+  /** What was proved, in earlier runs too. */
+  exposed(): readonly ProvenKey[]
   /** Keeps a proof of this node's own, and tells others if the job allows it. */
   publish(proof: ProvenFraud): Promise<void>
   pathOf(accused: string): string
   stop(): Promise<void>
 }
+
+/** Whose key was exposed, and by which job. */
+export type ProvenKey = Pick<ProofSummary, 'accused' | 'model' | 'jobId'>
 
 export interface ProofsComponents {
   readonly dataDirectory: string
@@ -35,7 +43,7 @@ export interface ProofsComponents {
   /** Whether a notice is about something of this node's. */
   readonly concerns: (notice: Pick<FraudNotice, 'model'>) => boolean
   /** A key was exposed, by a proof of this node's own or by another's that it verified. Once a key. */
-  readonly onExposed: (peer: string) => void
+  readonly onExposed: (proven: ProvenKey) => void
 }
 
 export async function openProofs(components: ProofsComponents): Promise<Proofs> {
@@ -52,7 +60,7 @@ export async function openProofs(components: ProofsComponents): Promise<Proofs> 
         store,
         verify: (bytes, signal) => verifyFraudProof(bytes, verifierOf(lanes, signal), signal),
         concerns,
-        onExposed: ({ accused }) => onExposed(accused),
+        onExposed,
         clock,
         // Spreads what is told; nothing is decided by it.
         random: Math.random,
@@ -61,10 +69,10 @@ export async function openProofs(components: ProofsComponents): Promise<Proofs> 
       await service.start()
     },
     isExposed: (peer) => store.has(peer),
-    exposed: () => store.list().map(({ accused }) => accused),
-    async publish({ bytes, verdict: { accused } }) {
+    exposed: () => store.list(),
+    async publish({ bytes, verdict }) {
       // It was verified when it was made: nobody need wait until others are told.
-      if (!store.has(accused)) onExposed(accused)
+      if (!store.has(verdict.accused)) onExposed(verdict)
       await service?.publish(bytes, AbortSignal.timeout(PROOF_VERIFY_MS))
     },
     pathOf: (accused) => join(directory, `${accused}.proof`),

@@ -1,6 +1,7 @@
 /**
- * When a key is exposed, whatever rested on its word is in doubt. Every such answer of this node is computed again, one
- * after the other and behind everything else, and its owner is told what came of it.
+ * When a provider is found out, whatever rested on its word is in doubt. Every such answer of this node is computed again, one
+ * after the other and behind everything else, and its owner is told what came of it; unless the word of the others who gave it
+ * is enough for the risk that the owner accepted.
  */
 import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
@@ -15,11 +16,11 @@ import type { Log } from './log.ts'
 import { RECHECK_SUFFIX } from './places.ts'
 import { createMemoryIndex, type ReceiptIndex, type RestingAnswer } from './receipt-index.ts'
 
-/** What came of an answer that rested on a key that was exposed later. */
+/** What came of an answer that rested on a provider that was found out later. */
 export interface Recheck {
   readonly jobId: string
   readonly model: string
-  /** The exposed key that it rested on. */
+  /** Who was found out: proved to have lied, or so doubtful that it is shunned. */
   readonly provider: string
   /**
    * `confirmed` or `wrong`: it was computed again. `unchecked`: it could not be, for `reason`; the answer is to be
@@ -42,13 +43,13 @@ export interface SettledJob {
 export interface Rechecking {
   /** A job has closed with an answer: remembered as long as there is room, the oldest goes first. */
   settled(job: SettledJob): void
-  /** A proof against a key was verified. */
-  exposed(provider: string): void
+  /** It was proved to have lied, or is shunned. */
+  foundOut(provider: string): void
   /**
-   * Checks what rests on the word of these, who were exposed before: while no node ran, or by another process. What is
+   * Checks what rests on the word of these, who were found out before: while no node ran, or by another process. What is
    * being checked by another process is left to that one.
    */
-  resume(exposed: readonly string[]): void
+  resume(liars: readonly string[]): void
   /** Answers that wait to be checked again. */
   waiting(): number
   /** Resolves when nothing waits to be checked again. */
@@ -71,15 +72,18 @@ export interface RecheckingComponents {
   ) => Promise<{ readonly outputs: Uint8Array; readonly by: string }>
   /** Remembers answers whose bundle was kept beyond the life of this process. */
   readonly index: ReceiptIndex
+  /** Whether the word of those who were not found out, of these, is enough for the risk that the job's owner accepts. */
+  readonly suffices: (jobId: string, model: string, providers: readonly string[]) => boolean
   readonly onRecheck: (recheck: Recheck) => void
   readonly log: Log
 }
 
-export function createRechecking({ again, index, onRecheck, log }: RecheckingComponents): Rechecking {
+export function createRechecking(components: RecheckingComponents): Rechecking {
+  const { again, index, suffices, onRecheck, log } = components
   /** Of answers without a bundle there is nothing to check, but somebody to tell while it is here. */
   const memory = createMemoryIndex()
-  /** Keys that were exposed, for answers that close after that; the oldest goes first. */
-  const exposedKeys = new Set<string>()
+  /** Who was found out, for answers that close after that; the oldest goes first. */
+  const liars = new Set<string>()
   /** What waits, by job. */
   const queued = new Set<string>()
   const stopping = new AbortController()
@@ -97,11 +101,13 @@ export function createRechecking({ again, index, onRecheck, log }: RecheckingCom
   async function recheck(place: ReceiptIndex, answer: RestingAnswer, provider: string): Promise<void> {
     const { jobId, model, bundle } = answer
     if (stopping.signal.aborted || !place.claim(jobId)) return
+    // By what is known now: others may have been found out while it waited for its turn.
+    if (suffices(jobId, model, answer.agreed)) return place.release(jobId, { tried: false })
     const { mayPass = false, ...judged } = await judge(answer)
     // What came of it may be that this node stops: the next process takes it up.
     if (stopping.signal.aborted) return place.release(jobId, { tried: false })
     const found: Recheck = { jobId, model, provider, bundle, ...judged }
-    log.warn('an answer rested on a key that was exposed', { ...found })
+    log.warn('an answer rested on a provider that was found out', { ...found })
     if (bundle !== undefined) await mark(bundle, found, log)
     // Not before it is told: who ends in between tells it twice rather than never.
     if (mayPass) place.release(jobId, { tried: true })
@@ -145,18 +151,18 @@ export function createRechecking({ again, index, onRecheck, log }: RecheckingCom
       // Remembered first: this process may end before it has checked it.
       const remembered = place !== undefined && index.add(answer) ? index : memory
       if (remembered === memory) memory.add(answer)
-      const liar = agreed.find((provider) => exposedKeys.has(provider))
+      const liar = agreed.find((provider) => liars.has(provider))
       if (liar !== undefined) enqueue(remembered, answer, liar)
     },
-    exposed(provider) {
-      exposedKeys.add(provider)
-      const [first] = exposedKeys
-      if (exposedKeys.size > RECHECKED_JOBS_MAX && first !== undefined) exposedKeys.delete(first)
+    foundOut(provider) {
+      liars.add(provider)
+      const [first] = liars
+      if (liars.size > RECHECKED_JOBS_MAX && first !== undefined) liars.delete(first)
       for (const answer of memory.restingOn(provider)) enqueue(memory, answer, provider)
       for (const answer of index.restingOn(provider)) enqueue(index, answer, provider)
     },
-    resume(exposed) {
-      const known = new Set(exposed)
+    resume(providers) {
+      const known = new Set(providers)
       for (const provider of index.providers()) {
         if (!known.has(provider)) continue
         for (const answer of index.restingOn(provider)) enqueue(index, answer, provider)

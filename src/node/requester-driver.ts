@@ -21,19 +21,13 @@ import type {
   RequesterEffect,
   RequesterEvent,
 } from '../requester/index.ts'
-import type { Candidate } from '../routing/index.ts'
-import {
-  ANSWERS_MAX,
-  compareTensorsGradually,
-  isAnswerAlone,
-  SELF,
-  type Verdict,
-} from '../verification/index.ts'
+import { type Candidate, createDoubt } from '../routing/index.ts'
+import { compareTensorsGradually, isAnswerAlone, SELF, type Verdict } from '../verification/index.ts'
 import { AttemptError, attemptFailure, refusalCode } from './attempt-failure.ts'
 import { writeBundle } from './bundle.ts'
 import { now } from './clock.ts'
 import type { NodeParts } from './config.ts'
-import { ATTEMPT_TIMEOUT_PART, OBSERVE_DEFAULT_MS, REPLACEMENTS_MAX } from './constants.ts'
+import { ATTEMPT_TIMEOUT_PART, OBSERVE_DEFAULT_MS } from './constants.ts'
 import { digestSliced } from './digest.ts'
 import { type DisputedJob, DisputeEnded, type Disputing } from './disputing.ts'
 import { newJob } from './job.ts'
@@ -41,6 +35,7 @@ import type { Log } from './log.ts'
 import { createMachineLoop } from './machine-loop.ts'
 import { type ClosedJob, JobError, type JobProgress, type JobResult, type SubmitRequest } from './node.ts'
 import type { SettledJob } from './rechecking.ts'
+import type { NodeReputation } from './reputation.ts'
 import { verifyTerms } from './terms.ts'
 import { createTimers } from './timers.ts'
 
@@ -72,6 +67,7 @@ export interface RequesterComponents {
     onFound: (candidates: readonly Candidate[]) => void,
   ) => Promise<readonly Candidate[]>
   readonly disputing: Disputing
+  readonly reputation: Pick<NodeReputation, 'params' | 'record' | 'served'>
   /** A job has closed with an answer. */
   readonly onClosed: (job: SettledJob) => void
   readonly log: Log
@@ -99,6 +95,8 @@ interface RunningJob {
   readonly request: SubmitRequest
   readonly signed: Awaited<ReturnType<typeof newJob>>
   readonly isBackground: boolean
+  /** What its owner accepts; undefined where votes are counted. */
+  readonly risk: number | undefined
   readonly startedAtMs: number
   readonly attempts: Map<number, Attempt>
   readonly controller: AbortController
@@ -109,7 +107,7 @@ interface RunningJob {
 }
 
 export function createRequesterDriver(components: RequesterComponents): RequesterDriver {
-  const { machine, client, signer, book, find, disputing, onClosed, log, parts = {} } = components
+  const { machine, client, signer, book, find, disputing, reputation, onClosed, log, parts = {} } = components
   const jobs = new Map<JobId, RunningJob>()
   const counts = { settled: 0, failed: 0 }
   const timers = createTimers((timer) => post({ type: 'timerExpired', timer }))
@@ -158,15 +156,20 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         close(effect.jobId, effect.verdict)
         break
       case 'recordEvidence':
-        recordEvidence(effect.jobId, effect.provider, effect.evidence)
+        recordEvidence(effect)
         break
       default:
         effect satisfies never
     }
   }
 
-  function recordEvidence(jobId: JobId, provider: string, evidence: EvidenceKind): void {
+  function recordEvidence(effect: Extract<RequesterEffect, { type: 'recordEvidence' }>): void {
+    const { jobId, provider, evidence, strength } = effect
     parts.onEvidence?.(jobId, provider, evidence)
+    const modelClass = jobs.get(jobId)?.spec.model
+    // A proof is of no one job, and counted where it was verified.
+    if (evidence !== 'fraud-proof' && modelClass !== undefined)
+      reputation.record({ provider, modelClass, kind: evidence, jobId, strength })
     if (DISAGREEMENTS.includes(evidence)) book.resulted(provider, false, now())
     else if (evidence === 'agreed') book.resulted(provider, true, now())
     if (evidence !== 'agreed') log.info('evidence against a provider', { provider, evidence })
@@ -189,7 +192,11 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
     const tell = (candidates: readonly Candidate[], complete: boolean): void => {
       job.found = Math.max(job.found, candidates.length)
       progress(job, 'finding')
-      post({ type: 'candidatesFound', jobId, candidates, complete })
+      // How fast somebody is in one lane says nothing of another.
+      const measured = isMeasuredLane(job)
+        ? candidates
+        : candidates.map((candidate) => ({ ...candidate, serviceMs: undefined }))
+      post({ type: 'candidatesFound', jobId, candidates: measured, complete })
     }
     find({ model, atLeast, signal: job.controller.signal }, (candidates) => tell(candidates, false))
       .then((candidates) => tell(candidates, true))
@@ -283,7 +290,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       // A signature over garbage is good too: what is no output of the model never becomes an answer.
       const tensors = decodeTensors(outputs)
       verifyOutputs(job.manifest.signature, tensors)
-      ended(now() - startedAtMs)
+      if (isMeasuredLane(job)) ended(now() - startedAtMs)
       return { receipt: reply.receipt, outputs, tensors, outputDigest }
     } finally {
       ended()
@@ -304,7 +311,8 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       })
   }
 
-  function settle({ jobId, accepted, exact, verdict }: Extract<RequesterEffect, { type: 'settle' }>): void {
+  function settle(effect: Extract<RequesterEffect, { type: 'settle' }>): void {
+    const { jobId, accepted, exact, verdict, wrong } = effect
     const job = jobs.get(jobId)
     const answer = job && acceptedAnswer(job, accepted, exact)
     if (job === undefined || answer === undefined) return
@@ -317,6 +325,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       model: job.spec.model,
       outputs: answer.tensors,
       verdict,
+      ...(wrong === undefined ? {} : { wrong }),
       elapsedMs: performance.now() - job.startedAtMs,
       closed: job.closed.promise,
     })
@@ -427,6 +436,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
     }
     if (accepted !== undefined && !job.isBackground) {
       const { model } = job.spec
+      if (job.risk !== undefined) reputation.served(job.spec.id, job.risk)
       onClosed({ jobId: job.spec.id, model, verdict, tau: job.signed.tau, bundle })
     }
     progress(job, 'closed')
@@ -467,12 +477,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         model: request.model,
         inputs,
         lane: terms.lane,
-        policy: {
-          replicas: terms.replicas,
-          quorum: terms.quorum,
-          referee: terms.referee,
-          publicDisputes: terms.publicDisputes,
-        },
+        policy: terms.policy,
         tau: terms.tau,
         createdAtMs: nowMs,
         deadlineAtMs: nowMs + terms.timeoutMs,
@@ -483,7 +488,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         model: request.model,
         replicas: terms.replicas,
         quorum: terms.quorum,
-        attemptsMax: Math.min(ANSWERS_MAX, terms.replicas + REPLACEMENTS_MAX),
+        attemptsMax: terms.attemptsMax,
         deadlineAtMs: nowMs + terms.timeoutMs,
         attemptTimeoutMs: parts.attemptTimeoutMs ?? terms.timeoutMs * ATTEMPT_TIMEOUT_PART,
         observeMs: parts.observeMs ?? Math.min(OBSERVE_DEFAULT_MS, terms.timeoutMs),
@@ -491,6 +496,8 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         referee: terms.referee,
         recompute: drawn(terms.recomputeRate),
         canRecompute,
+        ...(terms.instructionSet === undefined ? {} : { instructionSet: terms.instructionSet }),
+        ...(terms.doubt === undefined ? {} : { replication: createDoubt(terms.doubt, reputation.params) }),
       }
       const job: RunningJob = {
         spec,
@@ -498,6 +505,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         request,
         signed,
         isBackground,
+        risk: terms.doubt?.risk,
         startedAtMs,
         attempts: new Map(),
         controller: new AbortController(),
@@ -524,6 +532,11 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       timers.clear()
     },
   }
+}
+
+/** Whether the job runs in the lane that its model's announcements and measurements are about. */
+function isMeasuredLane({ spec, manifest }: Pick<RunningJob, 'spec' | 'manifest'>): boolean {
+  return spec.lane === (manifest.lanes[0] ?? 'native')
 }
 
 /** What counts against a provider in the book, which knows only for and against. */

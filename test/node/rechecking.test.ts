@@ -50,7 +50,11 @@ function bundleOf(directory: string, outputs: Uint8Array, digestsOnly = false): 
 type Again = (signal: AbortSignal) => Promise<Uint8Array> | Uint8Array
 
 /** One process; `directory` is where it and the next one remember answers. */
-function start(again: Uint8Array | Again = TRUTH, directory?: string) {
+function start(
+  again: Uint8Array | Again = TRUTH,
+  directory?: string,
+  suffices = (_jobId: string, _model: string, _providers: readonly string[]) => false,
+) {
   const told: Recheck[] = []
   const asked: string[] = []
   const rechecking = createRechecking({
@@ -61,6 +65,7 @@ function start(again: Uint8Array | Again = TRUTH, directory?: string) {
     },
     index:
       directory === undefined ? createMemoryIndex() : createReceiptDatabase(directory, { log: silentLog }),
+    suffices,
     onRecheck: (recheck) => told.push(recheck),
     log: silentLog,
   })
@@ -79,7 +84,7 @@ test('an answer that rested on an exposed key and was wrong is told and marked',
   const { rechecking, told } = start()
   const bundle = bundleOf(directory, LIE)
   rechecking.settled(settled(bundle))
-  rechecking.exposed(LIAR)
+  rechecking.foundOut(LIAR)
   await rechecking.idle()
   assert.equal(
     told.map(({ outcome, provider }) => [outcome, provider]),
@@ -91,7 +96,7 @@ test('an answer that rested on an exposed key and was wrong is told and marked',
 test('an answer that was right all the same is confirmed', async ({ directory }) => {
   const { rechecking, told } = start()
   rechecking.settled(settled(bundleOf(directory, TRUTH)))
-  rechecking.exposed(LIAR)
+  rechecking.foundOut(LIAR)
   await rechecking.idle()
   assert.is(told[0]?.outcome, 'confirmed')
 })
@@ -102,7 +107,7 @@ test('an answer a little beyond the tolerance of the exact run is not called wro
   const near = encodeTensors([float32Tensor('y', [1], new Float32Array([2.0004]))])
   const { rechecking, told } = start()
   rechecking.settled(settled(bundleOf(directory, near)))
-  rechecking.exposed(LIAR)
+  rechecking.foundOut(LIAR)
   await rechecking.idle()
   assert.is(told[0]?.outcome, 'unchecked')
 })
@@ -110,10 +115,10 @@ test('an answer a little beyond the tolerance of the exact run is not called wro
 test('what cannot be computed again is told as unchecked, with the reason', async ({ directory }) => {
   const { rechecking, told, asked } = start()
   rechecking.settled(settled(undefined))
-  rechecking.exposed(LIAR)
+  rechecking.foundOut(LIAR)
   await rechecking.idle()
   rechecking.settled(settled(bundleOf(directory, LIE, true)))
-  rechecking.exposed(LIAR)
+  rechecking.foundOut(LIAR)
   await rechecking.idle()
   assert.equal(
     told.map(({ outcome }) => outcome),
@@ -127,7 +132,7 @@ test('an answer that closes after the key on which it rests was exposed is check
   directory,
 }) => {
   const { rechecking, told } = start()
-  rechecking.exposed(LIAR)
+  rechecking.foundOut(LIAR)
   rechecking.settled(settled(bundleOf(directory, LIE)))
   await rechecking.idle()
   assert.equal(
@@ -141,7 +146,7 @@ test('what rests on others, or on this machine, is left alone', async ({ directo
   const bundle = bundleOf(directory, LIE)
   rechecking.settled(settled(bundle, [seededSigner(3).peerId]))
   rechecking.settled({ ...settled(bundle, [LIAR], 'recomputed'), jobId: JOB_ID.replaceAll('a', 'b') })
-  rechecking.exposed(LIAR)
+  rechecking.foundOut(LIAR)
   await rechecking.idle()
   assert.equal(told, [])
   assert.not.ok(existsSync(`${bundle}${RECHECK_SUFFIX}`))
@@ -150,8 +155,8 @@ test('what rests on others, or on this machine, is left alone', async ({ directo
 test('an answer is checked again once, however often its key is exposed', async ({ directory }) => {
   const { rechecking, told } = start()
   rechecking.settled(settled(bundleOf(directory, LIE)))
-  rechecking.exposed(LIAR)
-  rechecking.exposed(LIAR)
+  rechecking.foundOut(LIAR)
+  rechecking.foundOut(LIAR)
   await rechecking.idle()
   assert.is(told.length, 1)
 })
@@ -166,7 +171,7 @@ test('an answer is checked again after a restart between its job and the proof',
   after.rechecking.resume(['somebody else'])
   await after.rechecking.idle()
   assert.equal(after.told, [])
-  after.rechecking.exposed(LIAR)
+  after.rechecking.foundOut(LIAR)
   await after.rechecking.idle()
   assert.equal(
     after.told.map(({ jobId, outcome }) => [jobId, outcome]),
@@ -205,7 +210,7 @@ test('what a node is at when it stops is left to the next one, without a mark', 
     directory,
   )
   before.rechecking.settled(settled(bundle))
-  before.rechecking.exposed(LIAR)
+  before.rechecking.foundOut(LIAR)
   await until('it has begun', () => before.asked.length > 0)
   before.rechecking.stop()
   await before.rechecking.idle()
@@ -222,7 +227,7 @@ test('what a node is at when it stops is left to the next one, without a mark', 
 test('two nodes on one data directory check an answer again once', async ({ directory }) => {
   const [one, two] = [start(TRUTH, directory), start(TRUTH, directory)]
   one.rechecking.settled(settled(bundleOf(directory, LIE)))
-  for (const { rechecking } of [one, two]) rechecking.exposed(LIAR)
+  for (const { rechecking } of [one, two]) rechecking.foundOut(LIAR)
   for (const { rechecking } of [one, two]) await rechecking.idle()
   assert.is(one.told.length + two.told.length, 1)
   for (const { rechecking } of [one, two]) rechecking.close()
@@ -253,7 +258,7 @@ test('a bundle that is gone, or another job s, is told as that and has no mark',
   const { rechecking, told, asked } = start(TRUTH, directory)
   rechecking.settled({ ...settled(bundle), jobId: '0'.repeat(64) })
   rechecking.settled(settled(join(directory, 'gone.bundle')))
-  rechecking.exposed(LIAR)
+  rechecking.foundOut(LIAR)
   await rechecking.idle()
   assert.equal(
     told.map(({ outcome }) => outcome),
@@ -270,9 +275,36 @@ test('an index that cannot be used costs only what a restart would remember', as
   mkdirSync(join(directory, RECEIPTS_FILE))
   const { rechecking, told } = start(TRUTH, directory)
   rechecking.settled(settled(bundleOf(directory, LIE)))
-  rechecking.exposed(LIAR)
+  rechecking.foundOut(LIAR)
   await rechecking.idle()
   assert.is(told[0]?.outcome, 'wrong')
+})
+
+test('an answer for which the word of the others is enough is left alone until they are found out too', async ({
+  directory,
+}) => {
+  const honest = seededSigner(3).peerId
+  const asked: unknown[] = []
+  let isEnough = true
+  const { rechecking, told } = start(TRUTH, directory, (...about) => {
+    asked.push(about)
+    return isEnough
+  })
+  rechecking.settled(settled(bundleOf(directory, LIE)))
+  rechecking.foundOut(LIAR)
+  await rechecking.idle()
+  assert.equal(told, [])
+  assert.is(asked.length, 1)
+  const [jobId, model, providers] = asked[0] as [string, string, string[]]
+  assert.equal([jobId, model, providers.toSorted()], [JOB_ID, MODEL, [LIAR, honest].toSorted()])
+  isEnough = false
+  rechecking.foundOut(honest)
+  await rechecking.idle()
+  assert.equal(
+    told.map(({ outcome, provider }) => [outcome, provider]),
+    [['wrong', honest]],
+  )
+  rechecking.close()
 })
 
 test.run()

@@ -41,6 +41,8 @@ export interface ReputationOptions {
   readonly clock: Clock
   readonly log: Log
   readonly params?: ReputationParams
+  /** Told of every entry that was written by this process or another, as it is known from then on. */
+  readonly onTaken?: (entry: LedgerEntry) => void
 }
 
 /**
@@ -234,7 +236,9 @@ class Store implements Reputation {
   #take({ entries, damaged }: DatabaseChanges): void {
     for (const entry of entries) {
       const later = this.#since.entry(entry.provider)
-      this.ledger.restore(later === undefined ? entry : mergeEntries(entry, later, this.#parts.params))
+      const known = later === undefined ? entry : mergeEntries(entry, later, this.#parts.params)
+      this.ledger.restore(known)
+      this.#parts.onTaken?.(known)
     }
     if (damaged > 0)
       this.#parts.log.warn(`What ${this.#parts.path} says of ${damaged} providers can't be read.`)
