@@ -9,6 +9,14 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, existsSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
+import {
+  inTransaction,
+  openSqlite,
+  SQLITE_BUSY,
+  SQLITE_CORRUPT,
+  SQLITE_NOT_A_DATABASE,
+  sqliteCode,
+} from '../../peers/files/index.ts'
 import { now } from './clock.ts'
 import { RECEIPT_CLAIM_MS, RECEIPT_LOCK_MS_MAX, RECEIPT_TRIES_MAX, RECHECKED_JOBS_MAX } from './constants.ts'
 import type { Log } from './log.ts'
@@ -46,7 +54,7 @@ export function createReceiptDatabase(dataDirectory: string, options: ReceiptDat
       return act(database)
     } catch (error) {
       // Another process holds it just now: this once it is not remembered on disk.
-      if (resultCode(error) === BUSY) {
+      if (sqliteCode(error) === SQLITE_BUSY) {
         log.warn('the index of receipts is busy; what was to be remembered there is remembered in memory', {
           path,
         })
@@ -139,11 +147,6 @@ export function createReceiptDatabase(dataDirectory: string, options: ReceiptDat
   }
 }
 
-/** Result codes of SQLite. */
-const BUSY = 5
-const CORRUPT = 11
-const NOT_A_DATABASE = 26
-
 /** Of this layout. */
 const SCHEMA_VERSION = 1
 /**
@@ -178,8 +181,8 @@ function openDatabase(path: string, log: Log): Database {
   try {
     return connect(path)
   } catch (error) {
-    const code = resultCode(error)
-    if (code !== CORRUPT && code !== NOT_A_DATABASE) throw error
+    const code = sqliteCode(error)
+    if (code !== SQLITE_CORRUPT && code !== SQLITE_NOT_A_DATABASE) throw error
     // Unless another process has just done so.
     if (inodeOf(path) === before) {
       renameSync(path, `${path}${DAMAGED_SUFFIX}`)
@@ -194,9 +197,7 @@ function openDatabase(path: string, log: Log): Database {
 }
 
 function connect(path: string): Database {
-  // Not imported: to load it warns that it is experimental on Node 22, in commands that have no use for it.
-  const sqlite = process.getBuiltinModule('node:sqlite')
-  const connection: DatabaseSync = new sqlite.DatabaseSync(path, { timeout: RECEIPT_LOCK_MS_MAX })
+  const connection = openSqlite(path, RECEIPT_LOCK_MS_MAX)
   try {
     chmodSync(path, 0o600)
     // A power cut loses at most the last commits, and damages nothing. The event loop waits for the disk once in a
@@ -206,7 +207,7 @@ function connect(path: string): Database {
     )
     const [checked] = connection.prepare('PRAGMA quick_check(1)').all()
     if (checked?.quick_check !== 'ok') {
-      throw Object.assign(new Error(String(checked?.quick_check)), { errcode: CORRUPT })
+      throw Object.assign(new Error(String(checked?.quick_check)), { errcode: SQLITE_CORRUPT })
     }
     begin(connection)
   } catch (error) {
@@ -216,36 +217,18 @@ function connect(path: string): Database {
   return {
     run: (sql, values) => Number(connection.prepare(sql).run(...values).changes),
     all: (sql, values = []) => connection.prepare(sql).all(...values),
-    transaction: (act) => transact(connection, act),
+    transaction: (act) => inTransaction(connection, act),
     close: () => connection.close(),
   }
 }
 
 function begin(connection: DatabaseSync): void {
   // Of two processes that begin at the same moment one waits, and finds it begun.
-  transact(connection, () => {
+  inTransaction(connection, () => {
     const version = Number(connection.prepare('PRAGMA user_version').get()?.user_version)
     if (version === 0) connection.exec(SCHEMA)
     else if (version !== SCHEMA_VERSION) throw new Error(`its layout ${version} is that of another version`)
   })
-}
-
-function transact(connection: DatabaseSync, act: () => void): void {
-  connection.exec('BEGIN IMMEDIATE')
-  try {
-    act()
-    connection.exec('COMMIT')
-  } catch (error) {
-    // Some errors have already undone it.
-    if (connection.isTransaction) connection.exec('ROLLBACK')
-    throw error
-  }
-}
-
-function resultCode(error: unknown): number | undefined {
-  const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) : undefined
-  // Extended codes hold the plain one in their lowest byte.
-  return code === undefined ? undefined : code & 0xff
 }
 
 function inodeOf(path: string): number | undefined {

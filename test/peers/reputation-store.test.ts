@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { openSqlite } from '../../peers/files/index.ts'
 import {
   joinReputation,
   openReputation,
@@ -21,7 +22,6 @@ import {
   ReputationError,
   readReputation,
 } from '../../peers/reputation/index.ts'
-import { openSqlite } from '../../peers/reputation/store/sqlite.ts'
 import { entryOf, evidence } from '../fixtures/evidence.ts'
 import { createManualClock, type ManualClock } from '../fixtures/manual-clock.ts'
 import { until } from '../fixtures/until.ts'
@@ -287,19 +287,6 @@ test('after it was closed nothing is taken in, and closing again is no matter', 
   await opened.reputation.close()
   assert.is(opened.clock.pending, 0)
   assert.is(await agreedAfterRestart(directory), 1)
-})
-
-test('loading the database prints nothing, and other warnings are still printed', () => {
-  const { emitWarning } = process
-  const seen: string[] = []
-  process.emitWarning = ((warning: string | Error) => void seen.push(String(warning))) as typeof emitWarning
-  try {
-    openSqlite(':memory:', 0).close()
-    process.emitWarning('something else', 'ExperimentalWarning')
-  } finally {
-    process.emitWarning = emitWarning
-  }
-  assert.equal(seen, ['something else'])
 })
 
 test.run()

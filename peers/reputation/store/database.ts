@@ -8,13 +8,19 @@
 import { chmodSync, closeSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { CodecError } from '../../../protocols/codec/index.ts'
+import {
+  inTransaction,
+  openSqlite,
+  SQLITE_CORRUPT,
+  SQLITE_NOT_A_DATABASE,
+  sqliteCode,
+} from '../../files/index.ts'
 import { decodeEntry, encodeEntry } from '../entry-codec.ts'
 import { ReputationError } from '../errors.ts'
 import { type LedgerEntry, worthOf } from '../ledger.ts'
 import { joinEntries, mergeEntries } from '../merging.ts'
 import type { ReputationParams } from '../params.ts'
 import { DAMAGED_SUFFIX } from './constants.ts'
-import { openSqlite, SQLITE_CORRUPT, SQLITE_NOT_A_DATABASE, sqliteCode } from './sqlite.ts'
 
 export interface ReputationDatabase {
   /** Rows that were written since they were last read here; at first since `seen`, or all. */
@@ -55,7 +61,7 @@ export function openDatabase(path: string, options: DatabaseOptions): Reputation
     try {
       // A crash of the machine loses the last commits at worst, and a commit need not wait for the disk.
       connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;')
-      transact(connection, () => prepareSchema(connection, path))
+      inTransaction(connection, () => prepareSchema(connection, path))
       return new Database(path, connection, options)
     } catch (error) {
       connection.close()
@@ -144,7 +150,7 @@ class Database implements ReputationDatabase {
     combine: (kept: LedgerEntry, told: LedgerEntry) => LedgerEntry,
   ): DatabaseChanges {
     return asReputationErrors(this.#path, () =>
-      transact(this.#connection, () => {
+      inTransaction(this.#connection, () => {
         this.#connection.exec('UPDATE head SET revision = revision + 1')
         const revision = this.#headRevision()
         for (const told of entries) {
@@ -219,19 +225,6 @@ function prepareSchema(connection: DatabaseSync, path: string): void {
 
 function numberOf(connection: DatabaseSync, pragma: 'user_version' | 'application_id'): number {
   return Number(connection.prepare(`PRAGMA ${pragma}`).get()?.[pragma])
-}
-
-function transact<T>(connection: DatabaseSync, act: () => T): T {
-  connection.exec('BEGIN IMMEDIATE')
-  try {
-    const result = act()
-    connection.exec('COMMIT')
-    return result
-  } catch (error) {
-    // Some errors have already undone it.
-    if (connection.isTransaction) connection.exec('ROLLBACK')
-    throw error
-  }
 }
 
 function asReputationErrors<T>(path: string, act: () => T): T {
