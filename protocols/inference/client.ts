@@ -1,9 +1,10 @@
 import { createTensorDigest, PAYLOAD_BYTES_MAX } from '../../models/tensor/index.ts'
 import { type Clock, encodeFrame, type FramedStream, SYSTEM_CLOCK } from '../framing/index.ts'
-import { RECEIPT_FRAME_BYTES_MAX, REPLY_BYTES_MAX, TIMEOUT_MS_MAX } from './constants.ts'
+import { COMMIT_MS_MAX, RECEIPT_FRAME_BYTES_MAX, REPLY_BYTES_MAX, TIMEOUT_MS_MAX } from './constants.ts'
 import { asInferenceError, InferenceError } from './errors.ts'
-import { decodeReply, encodeRequest, type Refusal } from './messages.ts'
+import { decodeReply, encodeRequest, type Refusal, type ReplyMessage } from './messages.ts'
 import { createStreamPool, type Dialler } from './pool.ts'
+import { type Committing, reveal, verifyRevealed } from './reveal.ts'
 
 export interface InferenceClient {
   /**
@@ -30,6 +31,8 @@ export interface InferenceRequest {
   readonly timeoutMs: number
   /** The most outputs that are taken. Default: the largest payload there is. */
   readonly outputBytesMax?: number
+  /** Has the provider commit to its answer before it shows it. Default: it answers at once. */
+  readonly commit?: Committing
 }
 
 export type InferenceReply =
@@ -64,19 +67,22 @@ export function createInferenceClient({
     signal?: AbortSignal,
   ): Promise<InferenceReply> {
     const call = startCall(clock, request.timeoutMs, signal)
+    const { commit } = request
     let stream: FramedStream | undefined
+    const patience = commit && startPatience(clock, commit.withinMs, () => call.stop(missed(commit, stream)))
     let reusable = false
     try {
       stream = pool.takeIdle(peer) ?? (await waitForStream(peer, call))
       if (call.stopped !== undefined) throw call.stopped
       call.onStop = (reason) => stream?.abort(reason)
-      const reply = await converse(stream, request)
+      const reply = await converse(stream, { ...request, peer, clock, patience })
       reusable = reply.reusable
       return reply.value
     } catch (error) {
       throw call.stopped ?? asInferenceError(error)
     } finally {
       call.end()
+      patience?.end()
       if (stream !== undefined) pool.giveBack(peer, stream, reusable)
     }
   }
@@ -100,6 +106,7 @@ export function createInferenceClient({
 interface Call {
   stopped: InferenceError | undefined
   onStop: ((reason: InferenceError) => void) | undefined
+  stop(reason: InferenceError): void
   end(): void
 }
 
@@ -117,6 +124,7 @@ function startCall(clock: Clock, timeoutMs: number, signal: AbortSignal | undefi
   const call: Call = {
     stopped: undefined,
     onStop: undefined,
+    stop,
     end() {
       unschedule()
       signal?.removeEventListener('abort', onAbort)
@@ -128,9 +136,35 @@ function startCall(clock: Clock, timeoutMs: number, signal: AbortSignal | undefi
   return call
 }
 
+/** How long the provider is waited for until it has committed. */
+interface Patience {
+  leftMs(): number
+  end(): void
+}
+
+function startPatience(clock: Clock, withinMs: number, onEnd: () => void): Patience {
+  const untilMs = clock.now() + withinMs
+  const unschedule = clock.schedule(onEnd, withinMs)
+  return { leftMs: () => untilMs - clock.now(), end: unschedule }
+}
+
+/** A provider that was not even asked yet, because all streams to it are in use, is not to blame. */
+function missed({ withinMs }: Committing, stream: FramedStream | undefined): InferenceError {
+  const within = `within ${Math.round(withinMs)} ms`
+  return stream === undefined
+    ? new InferenceError('too-many-requests', `no stream to the peer came free ${within}`)
+    : new InferenceError('timeout', `the peer did not commit to an answer ${within}`)
+}
+
+interface Conversation extends InferenceRequest {
+  readonly peer: string
+  readonly clock: Clock
+  readonly patience: Patience | undefined
+}
+
 async function converse(
   stream: FramedStream,
-  request: InferenceRequest,
+  request: Conversation,
 ): Promise<{ value: InferenceReply; reusable: boolean }> {
   const header = encodeFrame(
     encodeRequest({
@@ -138,6 +172,10 @@ async function converse(
       salt: request.salt,
       inputBytes: request.inputs.byteLength,
       timeoutMs: Math.min(TIMEOUT_MS_MAX, Math.max(1, Math.ceil(request.timeoutMs))),
+      commitMs:
+        request.patience === undefined
+          ? 0
+          : Math.min(COMMIT_MS_MAX, Math.max(1, Math.ceil(request.patience.leftMs()))),
     }),
   )
   // A provider may refuse while the inputs are still on their way.
@@ -149,12 +187,21 @@ async function converse(
     return reading
   }
   const frame = await (writing === undefined ? reading : Promise.race([reading, writing.then(waitForBoth)]))
-  const reply = decodeReply(frame)
+  const first = decodeReply(frame)
   // The provider throws away what it has not read; on a stream that is still being written to, that is for a reset.
-  if (reply.kind === 'refused') return { value: reply, reusable: sent }
-  if (Buffer.compare(reply.jobCommitment, request.jobCommitment) !== 0) {
-    throw new InferenceError('wrong-job', 'the peer answered another job')
+  if (first.kind === 'refused') return { value: first, reusable: sent }
+  verifyJob(first, request)
+  if (!sent) throw new InferenceError('malformed', 'the peer answered before it had the inputs')
+  if ((first.kind === 'committed') !== (request.commit !== undefined)) {
+    throw new InferenceError('malformed', 'the peer answers at once where it must commit, or commits unasked')
   }
+  let reply = first
+  if (first.kind === 'committed') {
+    request.patience?.end()
+    reply = await reveal(stream, request.commit!, request)
+    verifyJob(reply, request)
+  }
+  if (reply.kind !== 'result') throw new InferenceError('malformed', 'the peer commits twice')
   const outputBytesMax = request.outputBytesMax ?? PAYLOAD_BYTES_MAX
   if (reply.outputBytes > outputBytesMax) {
     throw new InferenceError(
@@ -162,21 +209,30 @@ async function converse(
       `the peer answers with ${reply.outputBytes} bytes where ${outputBytesMax} are allowed`,
     )
   }
-  if (!sent) throw new InferenceError('malformed', 'the peer answered before it had the inputs')
   const digest = createTensorDigest(request.salt)
   // Not zeroed: every byte is written below, or the outputs are never seen.
   const outputs = new Uint8Array(Buffer.allocUnsafeSlow(reply.outputBytes).buffer)
   await stream.readBytes(outputs, (part) => digest.update(part))
   const receipt = await stream.readFrame(RECEIPT_FRAME_BYTES_MAX)
+  const outputDigest = digest.digest()
+  verifyRevealed(first, reply, { ...request, outputDigest })
   return {
     value: {
       kind: 'result',
       receipt,
       outputs,
-      outputDigest: digest.digest(),
+      outputDigest,
       bytesSent: header.byteLength + request.inputs.byteLength,
       bytesReceived: frame.byteLength + outputs.byteLength + receipt.byteLength,
     },
     reusable: true,
   }
+}
+
+function verifyJob(
+  reply: Exclude<ReplyMessage, { kind: 'refused' }>,
+  { jobCommitment }: InferenceRequest,
+): void {
+  if (Buffer.compare(reply.jobCommitment, jobCommitment) === 0) return
+  throw new InferenceError('wrong-job', 'the peer answered another job')
 }

@@ -1,6 +1,6 @@
 import { SEALED_JOB_BYTES_MAX, SEALED_RECEIPT_BYTES_MAX } from '../receipt/index.ts'
 
-export const INFERENCE_PROTOCOL = '/verimesh/inference/1.0.0'
+export const INFERENCE_PROTOCOL = '/verimesh/inference/1.1.0'
 
 /** A sealed job, a salt and two numbers. */
 export const REQUEST_BYTES_MAX = SEALED_JOB_BYTES_MAX + 64
@@ -12,6 +12,17 @@ export const RECEIPT_FRAME_BYTES_MAX = SEALED_RECEIPT_BYTES_MAX
 export const RETRY_AFTER_MS_MAX = 60 * 60 * 1000
 /** One hour: what a requester may ask a provider to work on one job. */
 export const TIMEOUT_MS_MAX = 60 * 60 * 1000
+/**
+ * One minute: within what a provider may be asked to commit to its answer. It keeps the answer until the requester asks
+ * for it, which takes as long as the slowest of those who were asked.
+ */
+export const COMMIT_MS_MAX = 60 * 1000
+/** How long after that a provider still waits to be asked: ends of the window differ by a round trip and a busy moment. */
+export const REVEAL_WAIT_MS = 10_000
+/** What a provider has ready must begin to come within this once it is asked for. */
+export const REVEAL_MS = 10_000
+/** One digest in one field. */
+export const REVEAL_BYTES_MAX = 64
 
 /**
  * Warm streams of one connection in one direction. libp2p resets the 33rd that comes in, so we stay below it; 30
@@ -45,5 +56,11 @@ export const NODE_INPUT_BYTES_MAX = 256 * 1024 * 1024
  */
 export const SLOW_BYTES_PER_MS = 256
 export const SLOW_AFTER_MS = 1_000
+/**
+ * Outputs that were committed to and are not asked for yet, of one peer and of all: apart from the inputs, so that a
+ * requester who never asks does not hold up those who do.
+ */
+export const PEER_COMMITTED_BYTES_MAX = 64 * 1024 * 1024
+export const NODE_COMMITTED_BYTES_MAX = 128 * 1024 * 1024
 /** What is said to who comes while that memory is full. */
 export const MEMORY_RETRY_AFTER_MS = 250

@@ -14,6 +14,10 @@ export type InferenceErrorCode =
   | 'frame-too-long'
   /** The peer answered another job. */
   | 'wrong-job'
+  /** What the peer showed is not what it had committed to. */
+  | 'broken-commitment'
+  /** The peer committed to an answer and did not show it, while the connection held. */
+  | 'withheld'
   /** The caller's signal was aborted, or the client was closed. */
   | 'aborted'
   /** Too many requests wait for this peer already. */

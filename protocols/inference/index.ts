@@ -8,6 +8,7 @@ export {
 export { INFERENCE_PROTOCOL, STREAMS_MAX } from './constants.ts'
 export { InferenceError, type InferenceErrorCode } from './errors.ts'
 export type { Refusal, RefusalCode } from './messages.ts'
+export type { Committing } from './reveal.ts'
 export {
   createInferenceServer,
   type IncomingInference,

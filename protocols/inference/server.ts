@@ -3,6 +3,7 @@ import { allocatePayload } from '../../models/tensor/index.ts'
 import { type Clock, encodeFrame, FramedStream, FramingError, SYSTEM_CLOCK } from '../framing/index.ts'
 import { type Job, ReceiptError, readJob } from '../receipt/index.ts'
 import { createInputBudget, type InputBudget } from './budget.ts'
+import { type Committed, commitAnswer, createCommittedBudget } from './committed-answer.ts'
 import {
   ANSWER_MS,
   INBOUND_STREAMS_MAX,
@@ -11,6 +12,7 @@ import {
   PROVIDER_IDLE_MS,
   RECEIPT_FRAME_BYTES_MAX,
   REQUEST_BYTES_MAX,
+  REVEAL_WAIT_MS,
   STALL_MS,
   STREAMS_MAX,
 } from './constants.ts'
@@ -28,7 +30,7 @@ export interface InferenceHeader {
   readonly job: Job
   readonly jobCommitment: Uint8Array
   readonly inputBytes: number
-  /** How long the requester waits, from when the request came. */
+  /** How long the requester waits for the answer, or for the commitment to it, from when the request came. */
   readonly timeoutMs: number
 }
 
@@ -43,7 +45,7 @@ export type InferenceAnswer =
   | ({ readonly kind: 'refused' } & Refusal)
 
 export interface InferenceServerComponents {
-  readonly libp2p: Pick<Libp2p, 'handle' | 'unhandle'>
+  readonly libp2p: Pick<Libp2p, 'handle' | 'unhandle' | 'peerId'>
   /** Answers a request. `signal` is aborted when the requester cancels or is gone; the answer is not sent then. */
   readonly handler: (request: IncomingInference, signal: AbortSignal) => Promise<InferenceAnswer>
   /** Asked before the inputs are taken: a refusal here costs no memory. */
@@ -52,7 +54,13 @@ export interface InferenceServerComponents {
   readonly onError?: (remotePeer: string, error: Error) => void
   readonly clock?: Clock
   /** Of the inputs held in memory; the defaults are in `constants.ts`. */
-  readonly limits?: { readonly peerInputBytesMax?: number; readonly nodeInputBytesMax?: number }
+  readonly limits?: {
+    readonly peerInputBytesMax?: number
+    readonly nodeInputBytesMax?: number
+    /** Of the outputs that are committed to and not asked for yet. */
+    readonly peerCommittedBytesMax?: number
+    readonly nodeCommittedBytesMax?: number
+  }
 }
 
 export interface InferenceServer {
@@ -68,12 +76,13 @@ export interface InferenceServer {
 export function createInferenceServer(components: InferenceServerComponents): InferenceServer {
   const { libp2p, clock = SYSTEM_CLOCK, onError } = components
   const budget = createInputBudget(components.limits)
+  const committed = createCommittedBudget(components.limits)
   const sessions = new Set<Session>()
 
   async function onStream(stream: Stream, connection: Connection): Promise<void> {
     const framed = new FramedStream(stream, clock)
     const remotePeer = connection.remotePeer.toString()
-    const session: Session = { framed, remotePeer, budget, clock, served: undefined }
+    const session: Session = { framed, remotePeer, budget, committed, clock, served: undefined }
     sessions.add(session)
     try {
       while (await serveRequest(components, session));
@@ -107,6 +116,7 @@ interface Session {
   readonly framed: FramedStream
   readonly remotePeer: string
   readonly budget: InputBudget
+  readonly committed: InputBudget
   readonly clock: Clock
   /** Settles when the request under way was answered; undefined between two. */
   served: PromiseWithResolvers<void> | undefined
@@ -153,7 +163,7 @@ async function serveRequest(components: InferenceServerComponents, session: Sess
 async function serveMessage(
   components: InferenceServerComponents,
   session: Session,
-  message: RequestMessage,
+  message: Required<RequestMessage>,
 ): Promise<void> {
   const { framed, remotePeer, budget, clock } = session
   const opened = openHeader(message, remotePeer)
@@ -170,20 +180,31 @@ async function serveMessage(
     return
   }
   const { verifySignature, ...header } = opened as ReadHeader
+  const askedAtMs = clock.now()
+  let answer: InferenceAnswer | undefined
   try {
     // Not zeroed: every byte is written before anyone sees it.
     const inputs = allocatePayload(message.inputBytes)
     await framed.readBytes(inputs, (part) => reserved.received(part.byteLength))
     const request = { ...header, salt: message.salt, inputs }
-    const answer = await handle(components, session, request, verifySignature)
+    answer = await handle(components, session, request, verifySignature)
     if (answer === undefined) throw new InferenceError('hung-up', 'the requester is gone')
-    await send(session, answer, header.jobCommitment)
+    if (answer.kind === 'refused' || message.commitMs === 0) {
+      await send(session, answer, header.jobCommitment)
+      return
+    }
   } finally {
     reserved.release()
   }
+  const { jobCommitment } = header
+  const untilMs = askedAtMs + message.commitMs + REVEAL_WAIT_MS
+  const peerId = components.libp2p.peerId.toString()
+  await commitAnswer({ ...session, answer, jobCommitment, peerId, untilMs }, (reply, blinding) =>
+    send(session, reply, jobCommitment, blinding),
+  )
 }
 
-async function readRequest(framed: FramedStream): Promise<RequestMessage | undefined> {
+async function readRequest(framed: FramedStream): Promise<Required<RequestMessage> | undefined> {
   framed.limitReads(PROVIDER_IDLE_MS)
   let frame: Uint8Array
   try {
@@ -200,7 +221,7 @@ interface ReadHeader extends InferenceHeader {
   verifySignature(): void
 }
 
-function openHeader(message: RequestMessage, remotePeer: string): ReadHeader | Refusal {
+function openHeader(message: Required<RequestMessage>, remotePeer: string): ReadHeader | Refusal {
   const invalid = (why: string): Refusal => ({ code: 'invalid-job', message: why, retryAfterMs: 0 })
   try {
     const { job, commitment, verifySignature } = readJob(message.job)
@@ -209,7 +230,9 @@ function openHeader(message: RequestMessage, remotePeer: string): ReadHeader | R
     if (job.inputBytes !== message.inputBytes) {
       return invalid(`the job states ${job.inputBytes} bytes of inputs, the request ${message.inputBytes}`)
     }
-    const { inputBytes, timeoutMs } = message
+    const { inputBytes } = message
+    // What is not committed to in time is of no use to anybody.
+    const timeoutMs = message.commitMs > 0 ? Math.min(message.timeoutMs, message.commitMs) : message.timeoutMs
     return { remotePeer, job, jobCommitment: commitment, inputBytes, timeoutMs, verifySignature }
   } catch (error) {
     if (!(error instanceof ReceiptError)) throw error
@@ -263,10 +286,11 @@ function forgery(verifySignature: () => void): ReceiptError | undefined {
 
 async function send(
   { framed, clock }: Session,
-  answer: InferenceAnswer,
+  answer: InferenceAnswer | Committed,
   jobCommitment?: Uint8Array,
+  blinding?: Uint8Array,
 ): Promise<void> {
-  const writing = framed.write(...parts(answer, jobCommitment))
+  const writing = framed.write(...parts(answer, jobCommitment, blinding))
   if (writing === undefined) return
   const unschedule = clock.schedule(
     () =>
@@ -280,13 +304,19 @@ async function send(
   }
 }
 
-function parts(answer: InferenceAnswer, jobCommitment: Uint8Array | undefined): Uint8Array[] {
+function parts(
+  answer: InferenceAnswer | Committed,
+  jobCommitment: Uint8Array | undefined,
+  blinding: Uint8Array | undefined,
+): Uint8Array[] {
   if (answer.kind === 'refused') return [encodeFrame(encodeReply(answer))]
+  if (answer.kind === 'committed') return [encodeFrame(encodeReply(answer))]
   const { outputs, receipt } = answer
   if (jobCommitment === undefined || receipt.byteLength > RECEIPT_FRAME_BYTES_MAX) {
     throw new Error(`a receipt of ${receipt.byteLength} bytes cannot be sent`)
   }
-  const reply = encodeReply({ kind: 'result', jobCommitment, outputBytes: outputs.byteLength })
+  const result = { kind: 'result', jobCommitment, outputBytes: outputs.byteLength } as const
+  const reply = encodeReply(blinding === undefined ? result : { ...result, blinding })
   return [encodeFrame(reply), outputs, encodeFrame(receipt)]
 }
 

@@ -26,6 +26,8 @@ export function attemptFailure(error: unknown): AttemptFailure {
       case 'unreachable':
         return 'unreachable'
       case 'timeout':
+      // It holds the connection and says nothing of what it has: as good as no answer.
+      case 'withheld':
         return 'timeout'
       case 'hung-up':
       case 'aborted':
@@ -35,6 +37,7 @@ export function attemptFailure(error: unknown): AttemptFailure {
       case 'malformed':
       case 'frame-too-long':
       case 'wrong-job':
+      case 'broken-commitment':
         return 'protocol-violation'
       default:
         error.code satisfies never

@@ -17,6 +17,8 @@ test('each fault of a request means one thing for the job', () => {
     malformed: 'protocol-violation',
     'frame-too-long': 'protocol-violation',
     'wrong-job': 'protocol-violation',
+    'broken-commitment': 'protocol-violation',
+    withheld: 'timeout',
   }
   for (const [code, meaning] of Object.entries(meanings) as [InferenceErrorCode, AttemptFailureCode][]) {
     const failure = attemptFailure(new InferenceError(code, 'why'))

@@ -245,7 +245,7 @@ const OPENINGS: readonly (readonly [string, () => Uint8Array, string])[] = [
   ['an empty frame', () => Buffer.of(0), 'malformed'],
   [
     'a header with one field more',
-    () => encodeFrame(Buffer.concat([header(), Buffer.of(0x28, 1)])),
+    () => encodeFrame(Buffer.concat([header(), Buffer.of(0x30, 1)])),
     'malformed',
   ],
 ]
