@@ -29,6 +29,7 @@ const EDGES = [
   'protocols/fraud/exchange.ts',
   'protocols/inference/',
   'protocols/model-files/',
+  'protocols/open-call/delivery.ts',
   'peers/announcements/',
   'peers/clock/',
   'peers/discovery/',
@@ -170,7 +171,7 @@ test('no file re-exports everything, none is called after nothing, none holds wh
 })
 
 test('every protocol has its specification', () => {
-  const protocols = ['inference', 'announcement', 'receipt', 'model-files', 'dispute', 'fraud']
+  const protocols = ['inference', 'announcement', 'receipt', 'model-files', 'dispute', 'fraud', 'open-call']
   for (const name of protocols) {
     const text = readFileSync(join(root, 'protocols', name, 'README.md'), 'utf8')
     for (const heading of [
