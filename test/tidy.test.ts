@@ -39,6 +39,7 @@ const EDGES = [
   'peers/identity/',
   'peers/mesh/',
   'peers/reputation/store/',
+  'peers/open-calls/service.ts',
   'peers/snapshot/',
   'src/node/',
   'src/control/',

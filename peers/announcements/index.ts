@@ -1,3 +1,4 @@
+export { dialableAddresses } from './addresses.ts'
 export type { Announcements, AnnouncementsOptions } from './announcements.ts'
 export { createAnnouncements, modelTopic } from './announcements.ts'
 export type { ModelOffer } from './channel.ts'
