@@ -21,6 +21,7 @@ export {
   createLog,
   createNode,
   type DescribedModel,
+  type DescribeOptions,
   JobError,
   type JobProgress,
   type JobResult,

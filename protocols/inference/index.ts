@@ -5,7 +5,7 @@ export {
   type InferenceReply,
   type InferenceRequest,
 } from './client.ts'
-export { INFERENCE_PROTOCOL, STREAMS_MAX } from './constants.ts'
+export { COMMIT_MS_MAX, INFERENCE_PROTOCOL, STREAMS_MAX } from './constants.ts'
 export { InferenceError, type InferenceErrorCode } from './errors.ts'
 export type { Refusal, RefusalCode } from './messages.ts'
 export type { Committing } from './reveal.ts'

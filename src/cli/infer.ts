@@ -62,7 +62,7 @@ async function infer(text: string, options: InferOptions, terminal: Terminal): P
   const model = resolveModel(text, store)
   const session = await openSession({ ...options, terminal })
   try {
-    const { manifest } = await session.describe(model)
+    const { manifest } = await session.describe(model, undefined, options)
     const inputs = await readInputs(options.input, manifest.signature.inputs, text)
     const result = await session.submit({
       model,

@@ -21,6 +21,7 @@ export interface AskOptions extends CommonOptions {
   readonly recompute: number
   readonly publicDisputes: boolean
   readonly canary?: number
+  readonly openCall: boolean
   readonly replicas?: number
   readonly timeout: number
   readonly digestsOnly: boolean
@@ -63,6 +64,11 @@ export function askOptions(command: Command, dataDirectory: string): Command {
       "chance, 0 to 1, that a canary follows each job: one with inputs that are nobody's, whose proofs may be published; it needs the model",
       parseRate,
     )
+    .option(
+      '--open-call',
+      'ask whoever answers a call to the whole mesh, drawn at random; the call holds the terms, never the inputs',
+      false,
+    )
     .option('--timeout <seconds>', 'give up after this long', parseSeconds, 30)
     .option(
       '--bootstrap <multiaddr>',
@@ -79,7 +85,8 @@ export function askOptions(command: Command, dataDirectory: string): Command {
 
 /** The part of a job's terms that the options decide. */
 export function termsOf(options: AskOptions): Omit<SubmitRequest, 'model' | 'inputs'> {
-  const { policy, lane, recompute, publicDisputes, canary, replicas, timeout, digestsOnly, data } = options
+  const { policy, lane, recompute, publicDisputes, canary, openCall, replicas, timeout, digestsOnly, data } =
+    options
   return {
     ...(policy === undefined ? {} : { policy }),
     ...(lane === undefined ? {} : { lane }),
@@ -87,6 +94,7 @@ export function termsOf(options: AskOptions): Omit<SubmitRequest, 'model' | 'inp
     ...(canary === undefined ? {} : { canaryRate: canary }),
     recomputeRate: recompute,
     publicDisputes,
+    openCall,
     timeoutMs: timeout * 1000,
     bundleDirectory: join(data, 'receipts'),
     digestsOnly,

@@ -60,7 +60,7 @@ async function run(text: string, file: string, options: AskOptions, terminal: Te
   const session = await openSession({ ...options, terminal })
   try {
     const asked: Promise<JobLine>[] = []
-    const { task, addresses } = await loadTask(session, cid, stop.signal)
+    const { task, addresses } = await loadTask(session, cid, options, stop.signal)
     terminal.progress('asking the mesh ...')
     const execute: Execute = async ({ role, inputs, label, signal }) => {
       const result = await session.submit({
@@ -102,9 +102,10 @@ async function run(text: string, file: string, options: AskOptions, terminal: Te
 async function loadTask(
   session: Session,
   cid: string,
+  options: AskOptions,
   signal: AbortSignal,
 ): Promise<{ task: ReturnType<typeof createTask>; addresses: Readonly<Record<string, string>> }> {
-  const model = await session.describe(cid, signal)
+  const model = await session.describe(cid, signal, options)
   if (model.manifest.task === undefined) {
     throw new CommandError(
       'no-task',
@@ -114,7 +115,7 @@ async function loadTask(
   const addresses = model.manifest.task.companions
   const companions: Record<string, TaskModel> = {}
   for (const [role, companion] of Object.entries(addresses)) {
-    companions[role] = await session.describe(companion, signal)
+    companions[role] = await session.describe(companion, signal, options)
   }
   return { task: createTask(model, companions), addresses }
 }

@@ -3,6 +3,7 @@ import {
   createLog,
   createNode,
   type DescribedModel,
+  type DescribeOptions,
   type JobResult,
   type ProbeRequest,
   printable,
@@ -14,7 +15,7 @@ import { canaryLines, recheckLine } from './verdict.ts'
 /** A way to ask the mesh: through the running node, or through one that lives as long as the command. */
 export interface Session {
   readonly via: 'running-node' | 'short-lived-node'
-  describe(cid: string, signal?: AbortSignal): Promise<DescribedModel>
+  describe(cid: string, signal?: AbortSignal, options?: DescribeOptions): Promise<DescribedModel>
   submit(request: SubmitRequest): Promise<JobResult>
   probe(request: ProbeRequest): Promise<JobResult>
   /** Bootstraps that do not answer, each with the reason. */
@@ -42,7 +43,7 @@ export async function openSession(options: {
   if (running !== undefined) {
     return {
       via: 'running-node',
-      describe: (cid, signal) => running.describe(cid, signal),
+      describe: (cid, signal, options) => running.describe(cid, signal, options),
       submit: (request) => running.submit(request),
       probe: (request) => running.probe(request),
       unreachable: () => [],
@@ -68,7 +69,7 @@ export async function openSession(options: {
   })
   return {
     via: 'short-lived-node',
-    describe: (cid, signal) => node.describe(cid, signal),
+    describe: (cid, signal, options) => node.describe(cid, signal, options),
     submit: (request) => node.submit(request),
     probe: (request) => node.probe(request),
     unreachable: () =>

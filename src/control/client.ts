@@ -7,6 +7,7 @@ import { decodeTensors, encodeTensors } from '../../models/tensor/index.ts'
 import type {
   ClosedJob,
   DescribedModel,
+  DescribeOptions,
   JobResult,
   NodeStatus,
   PeerStatus,
@@ -14,7 +15,7 @@ import type {
   SubmitRequest,
 } from '../node/index.ts'
 import { JobError } from '../node/index.ts'
-import { CONTROL_TIMEOUT_MS } from './constants.ts'
+import { CONTROL_OPEN_CALL_MS, CONTROL_TIMEOUT_MS } from './constants.ts'
 import { ControlError } from './errors.ts'
 import {
   type DescriptionJson,
@@ -31,7 +32,7 @@ import { controlSocketPath } from './socket-path.ts'
 export interface ControlClient {
   status(): Promise<NodeStatus>
   peers(): Promise<PeerStatus[]>
-  describe(cid: string, signal?: AbortSignal): Promise<DescribedModel>
+  describe(cid: string, signal?: AbortSignal, options?: DescribeOptions): Promise<DescribedModel>
   /** As `VerimeshNode.submit`, but the outputs of those who were not accepted do not come along. */
   submit(job: SubmitRequest): Promise<JobResult>
   /** As `VerimeshNode.probe`. */
@@ -48,8 +49,11 @@ export async function connectControl(dataDirectory: string): Promise<ControlClie
   const client: ControlClient = {
     status: async () => (await ask(path, 'GET', '/status')) as NodeStatus,
     peers: async () => (await ask(path, 'GET', '/peers')) as PeerStatus[],
-    async describe(cid, signal) {
-      const { manifest, files } = (await ask(path, 'POST', '/describe', { cid }, signal)) as DescriptionJson
+    async describe(cid, signal, { openCall = false } = {}) {
+      const body = { cid, openCall }
+      const patience = openCall ? AbortSignal.timeout(CONTROL_OPEN_CALL_MS) : undefined
+      const answer = await ask(path, 'POST', '/describe', body, signal ?? patience)
+      const { manifest, files } = answer as DescriptionJson
       return {
         cid,
         // The same strict decoder that checked it when it came from a stranger.

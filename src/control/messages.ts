@@ -21,6 +21,7 @@ export interface SubmitMessage {
   readonly recomputeRate?: number
   readonly publicDisputes?: boolean
   readonly canaryRate?: number
+  readonly openCall?: boolean
   readonly replicas?: number
   readonly quorum?: number
   readonly timeoutMs?: number

@@ -62,9 +62,11 @@ async function answer(node: VerimeshNode, request: IncomingMessage, response: Se
     case 'GET /peers':
       return sendJson(response, 200, node.peers())
     case 'POST /describe': {
-      const { cid } = (await readJson(request)) as { cid?: unknown }
+      const { cid, openCall } = (await readJson(request)) as { cid?: unknown; openCall?: unknown }
       if (typeof cid !== 'string') throw new ControlError('malformed', 'a description needs a "cid"')
-      const { manifest, files } = await node.describe(cid, hangUpSignal(response))
+      const { manifest, files } = await node.describe(cid, hangUpSignal(response), {
+        openCall: openCall === true,
+      })
       const body: DescriptionJson = {
         cid,
         manifest,
@@ -97,6 +99,7 @@ async function runJob(node: VerimeshNode, request: IncomingMessage, response: Se
       model: json.model,
       ...optional('lane', json.lane),
       ...optional('recomputeRate', json.recomputeRate),
+      ...optional('openCall', json.openCall),
       ...optional('replicas', json.replicas),
       ...optional('timeoutMs', json.timeoutMs),
       ...optional('tau', json.tau),

@@ -4,8 +4,8 @@
  *
  * On the wire a canary is a job like any other: who answers it is drawn as always, and what comes of it is evidence and
  * proofs as always. What tells it from a private job is that it allows publication (`publicDisputes`) and has a referee, and
- * that its content is noise; what does not, its shape, lane, replicas, tolerance and time, which are those of the job in
- * whose wake it is sent. So it is hidden best among jobs of a person who lets proofs be published anyway.
+ * that its content is noise; what does not, its shape, lane, replicas, tolerance and time, and whether it is called out, which
+ * are those of the job in whose wake it is sent. So it is hidden best among jobs of a person who lets proofs be published anyway.
  *
  * It is sent after that job has closed, one at a time for each model, and holds nothing up. Nothing is sent that the model
  * refuses or on which this machine's own two lanes part: honest providers would be held to blame.
@@ -214,7 +214,8 @@ export function createCanaries(components: CanariesComponents): Canaries {
 }
 
 /** The terms of a job, for a canary in its wake. */
-function likeOf({ model, lane, replicas, recomputeRate, timeoutMs, tau }: SubmitRequest): ProbeRequest {
+function likeOf(request: SubmitRequest): ProbeRequest {
+  const { model, lane, replicas, recomputeRate, timeoutMs, tau, openCall } = request
   return {
     model,
     ...(lane === undefined ? {} : { lane }),
@@ -222,6 +223,7 @@ function likeOf({ model, lane, replicas, recomputeRate, timeoutMs, tau }: Submit
     ...(recomputeRate === undefined ? {} : { recomputeRate }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(tau === undefined ? {} : { tau }),
+    ...(openCall === undefined ? {} : { openCall }),
   }
 }
 

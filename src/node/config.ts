@@ -74,6 +74,8 @@ export interface NodeParts {
   /** How long one provider is waited for, and the rest after the answer is known; in place of the defaults. */
   readonly attemptTimeoutMs?: number
   readonly observeMs?: number
+  /** How long offers for an open call are taken; in place of the default. */
+  readonly offerWindowMs?: number
   /** Told what is held for or against a provider; of a failed job, before the failure. */
   readonly onEvidence?: (jobId: JobId, provider: ProviderId, evidence: EvidenceKind) => void
 }

@@ -18,6 +18,33 @@ export const FIND_TIMEOUT_MS = 6_000
 export const ANNOUNCEMENT_GRACE_MS = 400
 /** How many providers that a search turned up are dialled at most. */
 export const FIND_DIAL_MAX = 16
+/**
+ * How long offers for an open call are taken. Gossip crosses a mesh in a few hops of up to 150 ms each, providers spread
+ * their answers over a fifth of it, and these take as many hops back.
+ */
+export const OFFER_WINDOW_MS = 1_500
+/** Calls for a model that is only to be described, while nobody answers; a job has its own patience. */
+export const CALLS_UNANSWERED_MAX = 3
+/** Offers of a call from which further jobs about its model draw; then who offered may be busy or gone. */
+export const OFFERS_FRESH_MS = 20_000
+/** Models whose offers are kept. */
+export const CALLED_MODELS_MAX = 32
+/** Whoever offered itself and was drawn is dialled for so long. */
+export const OFFER_DIAL_MS = 2_000
+/**
+ * Where some of those who were drawn cannot be reached, or are of one owner, so many are dialled at once, so many for one
+ * search, and no more once it has taken so long: offers cost nothing, and addresses in them need not exist.
+ */
+export const OFFER_DIALS_PARALLEL = 8
+export const OFFER_DIALS_MAX = 128
+export const OFFERS_REACH_MS = 8_000
+/** Keys that offered what they do not have are remembered. */
+export const VAIN_OFFERS_MAX = 1_024
+/**
+ * Of the time that one provider is waited for, how much it has to commit to its answer: the rest is for showing it. And of
+ * what is left of the job's own time.
+ */
+export const COMMIT_TIMEOUT_PART = 0.75
 /** Models whose manifest is kept in memory. */
 export const DESCRIPTIONS_MAX = 64
 /** Bytes digested before the event loop gets its turn: about 0.15 ms. */
@@ -38,6 +65,8 @@ export const SEARCHES_MAX = 16
 export const DESCRIBE_TRIES_MAX = 15
 /** Of those, asked at once: a megabyte comes from each that answers, and one that is silent holds nobody up. */
 export const DESCRIBE_PARALLEL = 3
+/** Of those who answered an open call, drawn to be asked. */
+export const DESCRIBE_CALLED = 2 * DESCRIBE_PARALLEL
 export const DESCRIBE_TIMEOUT_MS = 5_000
 /**
  * Of the machine's memory, what one model's process may have. A stranger's inputs decide how much it takes: text

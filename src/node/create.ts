@@ -20,6 +20,7 @@ import {
 import { systemClock } from '../../peers/clock/index.ts'
 import { createEphemeralIdentity, loadOrCreateIdentity } from '../../peers/identity/index.ts'
 import { joinMesh } from '../../peers/mesh/index.ts'
+import { createOpenCalls, type OpenCalls } from '../../peers/open-calls/index.ts'
 import { createDisputeClient, createDisputeServer } from '../../protocols/dispute/index.ts'
 import { createSigner } from '../../protocols/envelope/index.ts'
 import { createInferenceClient, createInferenceServer } from '../../protocols/inference/index.ts'
@@ -32,6 +33,7 @@ import { now } from './clock.ts'
 import type { NodeConfig } from './config.ts'
 import {
   ALIVE_TIMEOUT_MS,
+  DESCRIBE_CALLED,
   DRAIN_DEFAULT_MS,
   FLUSH_MS,
   MODEL_MEMORY_PART,
@@ -42,8 +44,9 @@ import { createDisputing } from './disputing.ts'
 import { createExactLanes, isKeptWarm } from './exact-lanes.ts'
 import { createFinder } from './finding.ts'
 import { JobError, NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
+import { createOpenCalling } from './open-calling.ts'
 import { openProofs, type ProvenKey } from './proofs.ts'
-import { createProviderDriver } from './provider-driver.ts'
+import { createProviderDriver, type ProviderDriver } from './provider-driver.ts'
 import { createReceiptDatabase } from './receipt-database.ts'
 import { createRechecking } from './rechecking.ts'
 import { createReplaying, runAlone } from './replaying.ts'
@@ -85,6 +88,8 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     ...(parts.reputation === undefined ? {} : { params: parts.reputation }),
   })
   const proofs = await openProofs({ dataDirectory, lanes, log, concerns, onExposed: expose })
+  let openCalls: OpenCalls | undefined
+  let freeLanes: ProviderDriver['freeLanes'] = () => []
 
   const mesh = await joinMesh({
     privateKey: identity.privateKey,
@@ -100,6 +105,17 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     onHost: async (libp2p) => {
       parts.onHost?.(libp2p)
       await proofs.start(libp2p)
+      openCalls = createOpenCalls({
+        ...{ host: libp2p, signer, log, random: Math.random },
+        // Wall time, which calls are judged by: it goes on while the machine sleeps.
+        clock: systemClock,
+        lanesFor: ({ model, lane }) => {
+          const free = freeLanes(model)
+          return lane === undefined || free.includes(lane) ? free : []
+        },
+        hears: config.ephemeral !== true,
+      })
+      await openCalls.start()
     },
   }).catch(async (error: unknown) => {
     await reputation.close()
@@ -107,6 +123,15 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
   })
   const { host, book } = mesh
   const finder = createFinder({ mesh, reputation, isExposed: proofs.isExposed, log })
+
+  const openCalling = createOpenCalling({
+    mesh,
+    calls: openCalls!,
+    isExposed: proofs.isExposed,
+    exemptPrivate: config.exemptPrivateAddresses ?? true,
+    ...(parts.offerWindowMs === undefined ? {} : { windowMs: parts.offerWindowMs }),
+    log,
+  })
 
   const client = createInferenceClient({
     libp2p: {
@@ -157,6 +182,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     signer,
     book,
     find: finder.find,
+    openCalling,
     disputing,
     reputation,
     onClosed: rechecking.settled,
@@ -189,6 +215,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
         ...load,
       }),
   })
+  freeLanes = provider.freeLanes
   /** Which exact lanes may be asked for traces. */
   const traceable = new Map<string, TraceableModel>()
   const disputeServer = createDisputeServer({
@@ -229,6 +256,14 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     random: createRandom(randomInt(2 ** 32)),
     log,
   })
+
+  /** From the store, else from whom the person wants to be asked. */
+  const describeBy: VerimeshNode['describe'] = (cid, signal, { openCall = false } = {}) =>
+    describe(
+      cid,
+      signal,
+      openCall ? (search) => openCalling.findAny({ ...search, atLeast: DESCRIBE_CALLED }) : undefined,
+    )
 
   function createNative({ manifest, modelPath }: StoredModel, idleMs?: number) {
     return createNativeRuntime({
@@ -408,6 +443,8 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     await replaying.close()
     await lanes.close()
     finder.stop()
+    openCalling.stop()
+    await openCalls?.stop()
     await inferenceServer.stop(hurry.signal.aborted ? 0 : Math.min(drainMs, FLUSH_MS))
     await filesServer.stop()
     client.close()
@@ -425,10 +462,10 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     multiaddrs: () => host.getMultiaddrs().map(String),
     provide,
     seek: finder.seek,
-    describe,
+    describe: describeBy,
     submit: async (request) => {
       const canaryRate = canaries.rateOf(request)
-      const { manifest } = await describe(request.model, request.signal)
+      const { manifest } = await describeBy(request.model, request.signal, request)
       try {
         const result = await requester.submit(request, manifest)
         void result.closed.then(() => canaries.followed(request, manifest, canaryRate))

@@ -3,7 +3,7 @@ import { decodeManifest, MANIFEST_FILE } from '../../models/manifest/index.ts'
 import type { ModelStore } from '../../models/store/index.ts'
 import { drawSome, type Random } from '../routing/index.ts'
 import { DESCRIBE_PARALLEL, DESCRIBE_TIMEOUT_MS, DESCRIBE_TRIES_MAX, DESCRIPTIONS_MAX } from './constants.ts'
-import type { Finder } from './finding.ts'
+import type { Finder, Search } from './finding.ts'
 import type { Log } from './log.ts'
 import { type DescribedModel, JobError } from './node.ts'
 
@@ -16,7 +16,12 @@ export interface DescriberComponents {
   readonly log: Log
 }
 
-export type Describer = (cid: string, signal?: AbortSignal) => Promise<DescribedModel>
+/** `find`: who is asked, in place of whom the finder knows. */
+export type Describer = (
+  cid: string,
+  signal?: AbortSignal,
+  find?: (search: Search) => Promise<readonly { readonly provider: string }[]>,
+) => Promise<DescribedModel>
 
 /**
  * Manifests and task files by address, from the own store or from whoever provides the model, verified either way.
@@ -25,11 +30,12 @@ export type Describer = (cid: string, signal?: AbortSignal) => Promise<Described
 export function createDescriber(components: DescriberComponents): Describer {
   /** The latest last. They never change: the address is their digest. */
   const known = new Map<string, DescribedModel>()
-  return async (cid, signal = new AbortController().signal) => {
+  const findKnown = (search: Search) => components.finder.find(search, () => {})
+  return async (cid, signal = new AbortController().signal, find = findKnown) => {
     const remembered = known.get(cid)
     if (remembered !== undefined) return remembered
     const described =
-      (await fromStore(components.store, cid)) ?? (await fromProviders(components, cid, signal))
+      (await fromStore(components.store, cid)) ?? (await fromProviders({ ...components, find }, cid, signal))
     known.set(cid, described)
     const [oldest] = known.keys()
     if (known.size > DESCRIPTIONS_MAX && oldest !== undefined) known.delete(oldest)
@@ -44,7 +50,12 @@ async function fromStore(store: ModelStore, cid: string): Promise<DescribedModel
 }
 
 async function fromProviders(
-  { finder, fetchBlocks, random, log }: DescriberComponents,
+  {
+    find,
+    fetchBlocks,
+    random,
+    log,
+  }: DescriberComponents & { readonly find: NonNullable<Parameters<Describer>[2]> },
   cid: string,
   signal: AbortSignal,
 ): Promise<DescribedModel> {
@@ -59,11 +70,7 @@ async function fromProviders(
       throw error
     }
   }
-  const candidates = drawSome(
-    await finder.find({ model: cid, atLeast: 1, signal }, () => {}),
-    DESCRIBE_TRIES_MAX,
-    random,
-  )
+  const candidates = drawSome(await find({ model: cid, atLeast: 1, signal }), DESCRIBE_TRIES_MAX, random)
   for (let at = 0; at < candidates.length; at += DESCRIBE_PARALLEL) {
     signal.throwIfAborted()
     const done = new AbortController()

@@ -130,7 +130,7 @@ export function createFinder({ mesh, reputation, isExposed, log }: FinderCompone
 }
 
 /** Resolves, and never rejects, when `signal` is aborted. */
-function aborted(signal: AbortSignal): Promise<void> {
+export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })

@@ -8,6 +8,7 @@ export {
   type CanaryReport,
   type ClosedJob,
   type DescribedModel,
+  type DescribeOptions,
   type DisputeKind,
   type DisputeReport,
   JobError,

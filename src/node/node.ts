@@ -21,7 +21,7 @@ export interface VerimeshNode {
    */
   probe(request: ProbeRequest): Promise<JobResult>
   /** Manifest and task files of a model: from the own store, else from providers, verified against the CID. */
-  describe(cid: string, signal?: AbortSignal): Promise<DescribedModel>
+  describe(cid: string, signal?: AbortSignal, options?: DescribeOptions): Promise<DescribedModel>
   status(): NodeStatus
   peers(): PeerStatus[]
   /**
@@ -83,6 +83,12 @@ export interface SubmitRequest {
   readonly tau?: number
   /** Where the result bundle is written when the job closes, as `<jobId>.bundle`; nothing is written without it. */
   readonly bundleDirectory?: string
+  /**
+   * Ask those who answer a call that is broadcast to the mesh, drawn at random, instead of providers that this node knows
+   * or finds: for a node that knows nobody. The call holds the terms and nothing of the inputs; who is drawn must commit to
+   * its answer before any answer is asked for. Takes about 1.5 s more for the first job about a model. Default false.
+   */
+  readonly openCall?: boolean
   /** Keep only digests, not inputs and outputs, in the bundle. */
   readonly digestsOnly?: boolean
   readonly signal?: AbortSignal
@@ -92,7 +98,7 @@ export interface SubmitRequest {
 /** The terms of a canary, as of any job; see `SubmitRequest`. Two replicas at least: there has to be somebody to disagree. */
 export type ProbeRequest = Pick<
   SubmitRequest,
-  'model' | 'lane' | 'replicas' | 'recomputeRate' | 'timeoutMs' | 'tau' | 'signal' | 'onProgress'
+  'model' | 'lane' | 'replicas' | 'recomputeRate' | 'timeoutMs' | 'tau' | 'openCall' | 'signal' | 'onProgress'
 >
 
 /** What came of a canary that was sent in the wake of a job. */
@@ -108,6 +114,11 @@ export interface BackgroundWork {
   readonly canaries: number
   /** Answers that are to be checked again. */
   readonly rechecks: number
+}
+
+export interface DescribeOptions {
+  /** Ask those who answer an open call, as in `SubmitRequest`. */
+  readonly openCall?: boolean
 }
 
 export type PolicyName = 'referee' | 'quorum'

@@ -35,6 +35,8 @@ export interface ProviderDriver {
   /** What the inference server asks with a whole request. */
   answer(request: IncomingInference, signal: AbortSignal): Promise<InferenceAnswer>
   models(): ProvidedModel[]
+  /** The lanes of a model in which a job would be taken now, the fast one first. */
+  freeLanes(cid: string): Lane[]
   /** Hands back what waits, finishes what runs (until `drainMs` have passed or `hurry` fires), closes the runtimes. */
   stop(drainMs: number, hurry?: AbortSignal): Promise<void>
 }
@@ -341,6 +343,13 @@ export function createProviderDriver(components: ProviderComponents): ProviderDr
         refused,
         backingOff,
       })),
+
+    freeLanes: (cid) =>
+      LANES.filter((lane) => {
+        const load = machine.load(serviceOf(cid, lane))
+        const isIdle = models.get(serviceOf(cid, lane))?.backingOff === false && !stopping
+        return isIdle && load !== undefined && load.running + load.queued < load.capacity
+      }),
 
     async stop(drainMs, hurry) {
       stopping = true

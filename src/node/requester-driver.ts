@@ -9,7 +9,8 @@ import { exactRuntimeInfo } from '../../models/runtime/index.ts'
 import { decodeTensors, encodeTensors, type Tensor } from '../../models/tensor/index.ts'
 import type { Book } from '../../peers/book/index.ts'
 import type { Signer } from '../../protocols/envelope/index.ts'
-import { type InferenceClient, InferenceError } from '../../protocols/inference/index.ts'
+import { SYSTEM_CLOCK } from '../../protocols/framing/index.ts'
+import { COMMIT_MS_MAX, type InferenceClient, InferenceError } from '../../protocols/inference/index.ts'
 import { isSameRun, NO_STEPS_DIGEST, type Receipt, verifyReceipt } from '../../protocols/receipt/index.ts'
 import type {
   EvidenceKind,
@@ -26,14 +27,16 @@ import { compareTensorsGradually, isAnswerAlone, SELF, type Verdict } from '../v
 import { AttemptError, attemptFailure, refusalCode } from './attempt-failure.ts'
 import { writeBundle } from './bundle.ts'
 import { now } from './clock.ts'
+import { type CommitBarrier, createCommitBarrier, type Seat } from './commit-barrier.ts'
 import type { NodeParts } from './config.ts'
-import { ATTEMPT_TIMEOUT_PART, OBSERVE_DEFAULT_MS } from './constants.ts'
+import { ATTEMPT_TIMEOUT_PART, COMMIT_TIMEOUT_PART, OBSERVE_DEFAULT_MS } from './constants.ts'
 import { digestSliced } from './digest.ts'
 import { type DisputedJob, DisputeEnded, type Disputing } from './disputing.ts'
 import { newJob } from './job.ts'
 import type { Log } from './log.ts'
 import { createMachineLoop } from './machine-loop.ts'
 import { type ClosedJob, JobError, type JobProgress, type JobResult, type SubmitRequest } from './node.ts'
+import type { OpenCalling } from './open-calling.ts'
 import type { SettledJob } from './rechecking.ts'
 import type { NodeReputation } from './reputation.ts'
 import { verifyTerms } from './terms.ts'
@@ -66,6 +69,8 @@ export interface RequesterComponents {
     search: { model: string; atLeast: number; signal: AbortSignal },
     onFound: (candidates: readonly Candidate[]) => void,
   ) => Promise<readonly Candidate[]>
+  /** In its place where a job is called out. */
+  readonly openCalling: Pick<OpenCalling, 'find' | 'disappointed'>
   readonly disputing: Disputing
   readonly reputation: Pick<NodeReputation, 'params' | 'record' | 'served'>
   /** A job has closed with an answer. */
@@ -102,12 +107,14 @@ interface RunningJob {
   readonly controller: AbortController
   readonly settled: PromiseWithResolvers<JobResult>
   readonly closed: PromiseWithResolvers<ClosedJob>
+  /** Where the job is called out: nobody is asked for its answer before all have committed to theirs. */
+  readonly barrier: CommitBarrier | undefined
   found: number
   accepted: (Omit<Answer, 'receipt'> & { readonly party: Party }) | undefined
 }
 
 export function createRequesterDriver(components: RequesterComponents): RequesterDriver {
-  const { machine, client, signer, book, find, disputing, reputation, onClosed, log, parts = {} } = components
+  const { machine, client, signer, book, disputing, reputation, onClosed, log, parts = {} } = components
   const jobs = new Map<JobId, RunningJob>()
   const counts = { settled: 0, failed: 0 }
   const timers = createTimers((timer) => post({ type: 'timerExpired', timer }))
@@ -198,12 +205,24 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         : candidates.map((candidate) => ({ ...candidate, serviceMs: undefined }))
       post({ type: 'candidatesFound', jobId, candidates: measured, complete })
     }
-    find({ model, atLeast, signal: job.controller.signal }, (candidates) => tell(candidates, false))
+    find(job, { model, atLeast, signal: job.controller.signal }, (candidates) => tell(candidates, false))
       .then((candidates) => tell(candidates, true))
       .catch((error: unknown) => {
         log.error('a search for providers failed', { jobId, error })
         tell([], true)
       })
+  }
+
+  function find(
+    { spec, request }: RunningJob,
+    search: Parameters<RequesterComponents['find']>[0],
+    onFound: (candidates: readonly Candidate[]) => void,
+  ): Promise<readonly Candidate[]> {
+    if (request.openCall !== true) return components.find(search, onFound)
+    const { id: jobId, lane, replicas, referee } = spec
+    const { publicDisputes = false, timeoutMs = 0 } = request
+    const terms = { replicas, referee, publicDisputes, timeoutMs }
+    return components.openCalling.find({ ...search, jobId, lane, terms })
   }
 
   function dispatch(effect: Extract<RequesterEffect, { type: 'dispatch' }>): void {
@@ -235,6 +254,8 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         if (error instanceof InferenceError && error.code === 'unreachable')
           book.unreachable(effect.provider, now())
         const failure = error instanceof AttemptError ? error.failure : attemptFailure(error)
+        if (failure.code === 'unknown-model' && job.barrier !== undefined)
+          components.openCalling.disappointed(effect.provider)
         log.debug('a provider did not answer', {
           jobId: effect.jobId.slice(0, 12),
           provider: effect.provider,
@@ -248,6 +269,10 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
   async function ask(job: RunningJob, attempt: Attempt, deadlineAtMs: number): Promise<Answer> {
     const { signed } = job
     const startedAtMs = now()
+    const leftMs = deadlineAtMs - startedAtMs
+    const windowMs = Math.min(job.spec.attemptTimeoutMs, leftMs) * COMMIT_TIMEOUT_PART
+    const seat = job.barrier?.join(Math.max(1, Math.min(COMMIT_MS_MAX, windowMs)))
+    const commit = seat && committing(seat)
     const ended = book.dispatched(attempt.provider, job.spec.model, now())
     try {
       const reply = await client.request(
@@ -257,7 +282,8 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
           jobCommitment: signed.commitment,
           salt: signed.salt,
           inputs: signed.inputs,
-          timeoutMs: Math.max(1, deadlineAtMs - now()),
+          timeoutMs: Math.max(1, leftMs),
+          ...(commit === undefined ? {} : { commit }),
         },
         attempt.controller.signal,
       )
@@ -290,9 +316,11 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
       // A signature over garbage is good too: what is no output of the model never becomes an answer.
       const tensors = decodeTensors(outputs)
       verifyOutputs(job.manifest.signature, tensors)
-      if (isMeasuredLane(job)) ended(now() - startedAtMs)
+      // What others took at the barrier is not its slowness.
+      if (isMeasuredLane(job)) ended((commit?.committedAtMs ?? now()) - startedAtMs)
       return { receipt: reply.receipt, outputs, tensors, outputDigest }
     } finally {
+      seat?.leave()
       ended()
     }
   }
@@ -511,6 +539,7 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
         controller: new AbortController(),
         settled: Promise.withResolvers<JobResult>(),
         closed: Promise.withResolvers<ClosedJob>(),
+        barrier: request.openCall === true ? createCommitBarrier(SYSTEM_CLOCK) : undefined,
         found: 0,
         accepted: undefined,
       }
@@ -537,6 +566,19 @@ export function createRequesterDriver(components: RequesterComponents): Requeste
 /** Whether the job runs in the lane that its model's announcements and measurements are about. */
 function isMeasuredLane({ spec, manifest }: Pick<RunningJob, 'spec' | 'manifest'>): boolean {
   return spec.lane === (manifest.lanes[0] ?? 'native')
+}
+
+/** A seat at the barrier as the inference client wants it, which also notes when the provider was ready. */
+function committing(seat: Seat) {
+  const commit = {
+    withinMs: seat.withinMs,
+    committedAtMs: undefined as number | undefined,
+    barrier: () => {
+      commit.committedAtMs = now()
+      return seat.committed()
+    },
+  }
+  return commit
 }
 
 /** What counts against a provider in the book, which knows only for and against. */

@@ -205,6 +205,14 @@ test('infer --json asks two providers that it finds from one, and says what they
   receipt = rest.receipt
 })
 
+test('infer --open-call asks who answers, and the answer is the same', async () => {
+  const ended = await ask(['--input', 'x=x.npy', '--replicas', '2', '--open-call', '--json'])
+  assert.is(ended.code, 0, ended.stderr)
+  const { verdict, outputs } = json(ended)
+  assert.equal([verdict.label, verdict.agreed.length, verdict.asked], ['replicated', 2, 2])
+  assert.equal(outputs.y.data.flat(), [...float32Elements(answer)])
+})
+
 test('infer takes JSON and files of it, and gives .npy into a directory or a pipe', async () => {
   await writeFile(join(desk, 'x.json'), '[[1, -2]]')
   const [out, piped] = await Promise.all([

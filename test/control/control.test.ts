@@ -143,6 +143,25 @@ test('a canary goes over with its terms and without inputs, and comes back as a 
   assert.is((await result.closed).verdict.asked, 4)
 })
 
+test('whether whoever answers an open call is asked goes over, with a job and with a description', async () => {
+  const asked: (boolean | undefined)[] = []
+  const { client } = await serve({
+    describe: async (described, _signal, options) => {
+      asked.push(options?.openCall)
+      return { cid: described, manifest: MANIFEST, files: new Map() }
+    },
+    submit: async ({ openCall }) => {
+      asked.push(openCall)
+      return answered([INPUT])
+    },
+  })
+  await client.describe('bafy', undefined, { openCall: true })
+  await client.describe('bafy')
+  await client.submit({ model: 'model', inputs: [INPUT], openCall: true })
+  await client.submit({ model: 'model', inputs: [INPUT] })
+  assert.equal(asked, [true, false, true, undefined])
+})
+
 test('a job goes over with its terms, and its progress, answer and record come back', async () => {
   let asked: SubmitRequest | undefined
   const { client } = await serve({

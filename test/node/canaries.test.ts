@@ -107,7 +107,14 @@ test('without a rate no canary follows a job', async () => {
 
 test('a canary has a referee, lets proofs be published, and else the terms of the job before it', async () => {
   const { follow, sent, reports, close } = start()
-  const terms = { lane: 'exact', replicas: 4, timeoutMs: 5_000, tau: 1e-5, recomputeRate: 0.5 } as const
+  const terms = {
+    lane: 'exact',
+    replicas: 4,
+    timeoutMs: 5_000,
+    tau: 1e-5,
+    recomputeRate: 0.5,
+    openCall: true,
+  } as const
   await follow(
     job(3, { ...terms, policy: 'quorum', quorum: 3, bundleDirectory: '/private', publicDisputes: false }),
   )

@@ -99,6 +99,28 @@ test('each lane of a model is asked for by itself, and announced together', asyn
   await driver.stop(0)
 })
 
+test('a lane is free while a job would be taken in it, and not when all places are full, nor at the end', async () => {
+  const { driver, request } = startSilent()
+  assert.equal(driver.freeLanes(MODEL), ['native'])
+  assert.equal(driver.freeLanes('bafyother'), [])
+  const { capacity } = driver.models()[0]!.load
+  const { signal } = new AbortController()
+  const answers = Array.from({ length: capacity }, (_, job) =>
+    driver.answer(
+      {
+        ...request,
+        job: { ...request.job, requester: `requester ${job}` },
+        jobCommitment: Buffer.alloc(32, `${job},`),
+      },
+      signal,
+    ),
+  )
+  assert.equal(driver.freeLanes(MODEL), [])
+  await driver.stop(0)
+  await Promise.all(answers)
+  assert.equal(driver.freeLanes(MODEL), [])
+})
+
 test('what still runs when the time to drain is over is handed back', async () => {
   const { driver, request, running } = startSilent()
   const answering = driver.answer(request, new AbortController().signal)
