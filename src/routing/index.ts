@@ -1,6 +1,6 @@
 export type { Candidate } from './candidate.ts'
-export { canServe, type Needs, type TimelyOptions, timely } from './eligible.ts'
 export { type Drawable, drawAcrossGroups } from './draw.ts'
+export { canServe, type Needs, type TimelyOptions, timely } from './eligible.ts'
 export { createExclusion, type Exclusion } from './exclusion.ts'
 export { createRank, type PoolOptions, poolOf } from './pool.ts'
 export { createRandom, drawSome, type Random, type SeededRandom } from './random.ts'
