@@ -14,6 +14,7 @@ interface SimulateOptions {
   readonly seeds: number
   readonly out: string
   readonly sweep: Sweep
+  readonly policy?: string
   readonly json: boolean
 }
 
@@ -28,6 +29,7 @@ export function addSimulateCommand(program: Command, terminal: Terminal): void {
     .option('--seed <n>', 'what chance depends on; the same seed gives the same bytes', parseSeed, 1)
     .option('--seeds <n>', 'run each point so often, with seeds from --seed upwards', parseCount, 1)
     .option('--out <dir>', 'where report.html, results.csv and results.json go', 'simulation')
+    .option('--policy <name>', 'only this rule of replication, of those in the scenario')
     .option(
       '--sweep <key=a,b,c>',
       'give a field of the scenario these values in turn; repeatable',
@@ -50,12 +52,12 @@ first attackers.
 `
 
 async function simulate(name: string, options: SimulateOptions, terminal: Terminal): Promise<void> {
-  const { seed, seeds, sweep, out, json } = options
+  const { seed, seeds, sweep, policy, out, json } = options
   const text = await readScenarioText(name)
   // Loaded only here: nothing else that a volunteer starts reaches the attackers.
   const { planRuns, renderCsv, renderJson, renderReport, reportOn } = await import('../simulator/index.ts')
   const scenario = parseJson(text, name)
-  const planOptions = { seed, seeds, sweep }
+  const planOptions = { seed, seeds, sweep, ...(policy === undefined ? {} : { policy }) }
   const plan = planRuns(scenario, planOptions)
   const stop = new AbortController()
   const onInterrupt = (): void => stop.abort(new CommandError('refused', 'interrupted; nothing was written'))
@@ -140,10 +142,11 @@ function durationOf(ms: number): string {
   return ms < 90_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.ceil(ms / 60_000)} min`
 }
 
-function commandOf(name: string, { seed, seeds, sweep }: SimulateOptions): string {
+function commandOf(name: string, { seed, seeds, sweep, policy }: SimulateOptions): string {
   const sweeps = Object.entries(sweep).map(([key, values]) => `--sweep ${key}=${values.join(',')}`)
   const often = seeds === 1 ? [] : [`--seeds ${seeds}`]
-  return ['verimesh simulate', basename(name), `--seed ${seed}`, ...often, ...sweeps].join(' ')
+  const only = policy === undefined ? [] : [`--policy ${policy}`]
+  return ['verimesh simulate', basename(name), `--seed ${seed}`, ...often, ...only, ...sweeps].join(' ')
 }
 
 async function write(directory: string, files: Readonly<Record<string, string>>): Promise<void> {

@@ -1,4 +1,5 @@
 /** Which runs a scenario asks for: each policy at each point of the sweep, with each seed. */
+import { ScenarioError } from './errors.ts'
 import type { Json } from './fields.ts'
 import type { PolicySpec } from './policies.ts'
 import { createPopulation } from './population.ts'
@@ -16,12 +17,17 @@ export interface PlanOptions {
   readonly seeds?: number
   /** In addition to what the scenario sweeps, or in its place where it is the same field. */
   readonly sweep?: Sweep
+  /** Only policies of this name. */
+  readonly policy?: string
   /** Points of each time series. */
   readonly pointsMax?: number
 }
 
 /** Reads a scenario and lays out its runs, policies beside each other at every point. Throws ScenarioError. */
-export function planRuns(value: Json, { seed, seeds = 1, sweep = {}, pointsMax = 100 }: PlanOptions): Plan {
+export function planRuns(
+  value: Json,
+  { seed, seeds = 1, sweep = {}, policy: only, pointsMax = 100 }: PlanOptions,
+): Plan {
   const scenario = readScenario(value)
   const wanted: Sweep = { ...readSweep(value), ...sweep }
   const runs = pointsOf(wanted).flatMap((point) => {
@@ -30,10 +36,20 @@ export function planRuns(value: Json, { seed, seeds = 1, sweep = {}, pointsMax =
       value,
     )
     const at = readScenario(text)
-    return at.policies.flatMap((policy) =>
-      Array.from({ length: seeds }, (_, offset) => runOf(at, policy, point, seed + offset, pointsMax)),
-    )
+    return at.policies
+      .filter(({ name }) => only === undefined || name === only)
+      .flatMap((policy) =>
+        Array.from({ length: seeds }, (_, offset) => runOf(at, policy, point, seed + offset, pointsMax)),
+      )
   })
+  if (runs.length === 0) {
+    const names = [...new Set(scenario.policies.map(({ name }) => name))]
+    throw new ScenarioError(
+      'out-of-range',
+      'policies',
+      `none is called ${only}; there are ${names.join(', ')}`,
+    )
+  }
   return { scenario, runs }
 }
 

@@ -109,7 +109,7 @@ test('a receipt of another lane than the job asked for does not spoil the bundle
 
 test('how long a provider takes is measured, whatever its receipt says', async () => {
   const cid = await provided('slow', [hostile])
-  const delayMs = 120
+  const delayMs = 500
   lies.set(cid, { delayMs, receipt: (receipt) => ({ ...receipt, finishedAtMs: receipt.startedAtMs }) })
   await requester.submit({ model: cid, inputs: [INPUT], replicas: 1 })
   const seen = requester.peers().find(({ peerId }) => peerId === hostile.peerId)
