@@ -70,6 +70,8 @@ export interface Growth {
 
 export interface Outcome {
   readonly row: ResultRow
+  /** How many served answers had which label. */
+  readonly labels: Readonly<Record<string, number>>
   readonly series: RunSeries
 }
 
@@ -280,6 +282,7 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
   note()
   checker.end()
   return {
+    labels: Object.fromEntries(metrics.totals.labels),
     row: rowOf(spec, metrics, clock.events, executions(), providers, honest),
     series: seriesOf(spec, metrics, series, providers),
   }
