@@ -18,6 +18,8 @@ import { makeProofs } from './proofs.ts'
 import { percentiles } from './steps.ts'
 import { type Subject, subjects } from './subjects.ts'
 
+/** Of what is short. */
+const RUNS = 5
 /** As many as the proofs of bench/exact/main.ts: the largest is the same. */
 const PROOFS = 20
 const signal = AbortSignal.timeout(3_600_000)
@@ -261,8 +263,6 @@ async function timeOf(work: () => Promise<unknown>): Promise<number> {
   await work()
   return performance.now() - startedAt
 }
-
-const RUNS = 5
 
 async function leastOf(work: () => Promise<unknown>): Promise<number> {
   let least = Number.POSITIVE_INFINITY
