@@ -9,6 +9,8 @@ export type CommandErrorCode =
   | 'unwritable-output'
   | 'name-taken'
   | 'refused'
+  | 'unknown-peer'
+  | 'no-identity'
 
 /** What a command itself has to complain about. */
 export class CommandError extends Error {

@@ -58,6 +58,7 @@ What a model takes and gives: verimesh models inspect MODEL
 `
 
 async function infer(text: string, options: InferOptions, terminal: Terminal): Promise<void> {
+  const terms = termsOf(options)
   const store = await openModelStore(options.data)
   const model = resolveModel(text, store)
   const session = await openSession({ ...options, terminal })
@@ -67,7 +68,7 @@ async function infer(text: string, options: InferOptions, terminal: Terminal): P
     const result = await session.submit({
       model,
       inputs,
-      ...termsOf(options),
+      ...terms,
       onProgress: showProgress(terminal),
     })
     const closed = await result.closed
@@ -94,7 +95,7 @@ async function show(
   terminal: Terminal,
 ): Promise<void> {
   const files = options.out === undefined ? [] : await writeOutputs(result.outputs, options.out)
-  const { jobId, model, verdict, elapsedMs } = result
+  const { jobId, model, verdict, wrong, elapsedMs } = result
   if (options.json) {
     const outputs = Object.fromEntries(
       result.outputs.map((tensor) => [
@@ -106,7 +107,17 @@ async function show(
         },
       ]),
     )
-    return terminal.printJson({ jobId, model, verdict, elapsedMs, disputes, outputs, files, receipt: bundle })
+    return terminal.printJson({
+      jobId,
+      model,
+      verdict,
+      wrong,
+      elapsedMs,
+      disputes,
+      outputs,
+      files,
+      receipt: bundle,
+    })
   }
   const rows = result.outputs.map((tensor) => [
     tensor.name,
@@ -115,7 +126,7 @@ async function show(
   ])
   for (const line of table(['output', 'type', 'values'], rows)) terminal.print(line)
   for (const file of files) terminal.note(`wrote ${file}`)
-  terminal.note(verdictLine(verdict, elapsedMs))
+  terminal.note(verdictLine(verdict, elapsedMs, wrong))
   if (bundle !== undefined) terminal.note(`receipt: ${bundle}`)
 }
 

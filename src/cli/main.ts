@@ -40,7 +40,8 @@ const commands: readonly (readonly [names: readonly string[], load: () => Promis
   [['models'], async () => (await import('./models.ts')).addModelsCommands],
   [['receipt'], async () => (await import('./receipt.ts')).addReceiptCommands],
   [['fraud'], async () => (await import('./fraud.ts')).addFraudCommands],
-  [['status', 'peers'], async () => (await import('./status.ts')).addStatusCommands],
+  [['status'], async () => (await import('./status.ts')).addStatusCommand],
+  [['peers'], async () => (await import('./peers.ts')).addPeersCommands],
   [['simulate'], async () => (await import('./simulate.ts')).addSimulateCommand],
 ]
 type AddCommands = (program: Command, terminal: Terminal, dataDirectory: string) => void

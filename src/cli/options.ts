@@ -3,9 +3,12 @@ import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Lane } from '../../models/runtime/index.ts'
 import type { PolicyName, SubmitRequest } from '../node/index.ts'
+import { CommandError } from './failure.ts'
 
 /** As many as a job may have, see `src/node`. */
 const REPLICAS_MAX = 15
+/** The most that an answer may be worth, see `src/node`. */
+const VALUE_MAX = 1_000_000
 
 /** Options that every command takes. */
 export interface CommonOptions {
@@ -16,6 +19,8 @@ export interface CommonOptions {
 /** Options of the commands that send jobs. */
 export interface AskOptions extends CommonOptions {
   readonly bootstrap: readonly string[]
+  readonly risk?: number
+  readonly value?: number
   readonly policy?: PolicyName
   readonly lane?: Lane
   readonly recompute: number
@@ -31,6 +36,19 @@ export interface AskOptions extends CommonOptions {
 
 export function askOptions(command: Command, dataDirectory: string): Command {
   return command
+    .addOption(
+      new Option(
+        '--risk <p>',
+        'the probability of a wrong answer that you accept: as many providers are asked as their records make it take',
+      )
+        .argParser(parseRisk)
+        .conflicts(['policy', 'replicas']),
+    )
+    .option(
+      '--value <n>',
+      'what the answer is worth, in jobs that are worth 1: the risk is divided by it',
+      parseValue,
+    )
     .option(
       '--replicas <n>',
       'how many providers run it, 15 at most (default: 2 with a referee, else 3)',
@@ -87,7 +105,12 @@ export function askOptions(command: Command, dataDirectory: string): Command {
 export function termsOf(options: AskOptions): Omit<SubmitRequest, 'model' | 'inputs'> {
   const { policy, lane, recompute, publicDisputes, canary, openCall, replicas, timeout, digestsOnly, data } =
     options
+  const { risk, value } = options
+  if (value !== undefined && risk === undefined)
+    throw new CommandError('usage', '--value divides the risk that is accepted: give a --risk too')
   return {
+    ...(risk === undefined ? {} : { risk }),
+    ...(value === undefined ? {} : { value }),
     ...(policy === undefined ? {} : { policy }),
     ...(lane === undefined ? {} : { lane }),
     ...(replicas === undefined ? {} : { replicas }),
@@ -104,6 +127,8 @@ export function termsOf(options: AskOptions): Omit<SubmitRequest, 'model' | 'inp
 /** What a person is told whose disagreements were counted because nobody here can judge them. */
 export function countedNote(options: AskOptions, holdsModel: boolean): string | undefined {
   if (holdsModel || options.policy !== undefined || options.replicas === 1) return undefined
+  if (options.risk !== undefined)
+    return `answers that differ are weighed by the records of those who give them, since this machine does not hold the model; with it, it runs such a job itself: verimesh models add${dataOption(options.data)}`
   return `votes were counted, since this machine does not hold the model; with it, a referee decides: verimesh models add${dataOption(options.data)}`
 }
 
@@ -136,6 +161,20 @@ export function parseReplicas(value: string): number {
   const count = parseCount(value)
   if (count > REPLICAS_MAX) throw new InvalidArgumentError(`it must be ${REPLICAS_MAX} at most.`)
   return count
+}
+
+function parseRisk(value: string): number {
+  const risk = Number(value)
+  if (!(risk > 0 && risk < 1))
+    throw new InvalidArgumentError('it must be a probability between 0 and 1, as 0.001.')
+  return risk
+}
+
+function parseValue(value: string): number {
+  const jobs = Number(value)
+  if (value.trim() === '' || !(jobs >= 1 && jobs <= VALUE_MAX))
+    throw new InvalidArgumentError(`it must be a number from 1 to ${VALUE_MAX}.`)
+  return jobs
 }
 
 export function parseRate(value: string): number {

@@ -16,7 +16,7 @@ import { resolveModel } from './model-address.ts'
 import { type AskOptions, askOptions, canaryNote, countedNote, termsOf } from './options.ts'
 import { noteUnreachable, openSession, type Session } from './session.ts'
 import type { Terminal } from './terminal.ts'
-import { disputeLine } from './verdict.ts'
+import { disputeLine, doubtOf } from './verdict.ts'
 
 export function addRunCommand(program: Command, terminal: Terminal, dataDirectory: string): void {
   const command = program
@@ -45,11 +45,13 @@ interface JobLine {
   readonly jobId: string
   readonly model: string
   readonly verdict: Verdict
+  readonly wrong: number | undefined
   readonly receipt: string | undefined
   readonly disputes: readonly DisputeReport[]
 }
 
 async function run(text: string, file: string, options: AskOptions, terminal: Terminal): Promise<void> {
+  const terms = termsOf(options)
   const store = await openModelStore(options.data)
   const cid = resolveModel(text, store)
   const image = await decodeImage(await readInput(file))
@@ -66,7 +68,7 @@ async function run(text: string, file: string, options: AskOptions, terminal: Te
       const result = await session.submit({
         model: addresses[role] ?? cid,
         inputs,
-        ...termsOf(options),
+        ...terms,
         signal,
       })
       asked.push(jobLine(label, result, terminal))
@@ -123,7 +125,8 @@ async function loadTask(
 async function jobLine(label: string, result: JobResult, terminal: Terminal): Promise<JobLine> {
   const { verdict, bundle, bundleError, disputes } = await result.closed
   if (bundleError !== undefined) terminal.note(`warning: ${bundleError.message}`)
-  return { label, jobId: result.jobId, model: result.model, verdict, receipt: bundle, disputes }
+  const { jobId, model, wrong } = result
+  return { label, jobId, model, verdict, wrong, receipt: bundle, disputes }
 }
 
 function show(
@@ -141,7 +144,14 @@ function show(
   const dissenters = new Set(jobs.flatMap(({ verdict }) => verdict.disagreed))
   const seconds = (elapsedMs / 1000).toFixed(1)
   terminal.note(`jobs: ${jobs.length} in ${seconds} s, answered by ${providers.size} of the mesh`)
-  for (const line of restsOn(jobs)) terminal.note(line)
+  for (const line of restsOn(jobs, options)) terminal.note(line)
+  const doubts = jobs.flatMap(({ wrong }) => wrong ?? [])
+  if (doubts.length > 0) {
+    const worst = doubtOf(Math.max(...doubts))
+    terminal.note(
+      `by what is known of those who answered, each is ${worst}, and of all of them together at least one is ${doubtOf(anyOf(doubts))}`,
+    )
+  }
   for (const provider of dissenters) {
     const count = jobs.filter(({ verdict }) => verdict.disagreed.includes(provider)).length
     terminal.note(`${provider} answered something else on ${count} of them`)
@@ -157,16 +167,34 @@ function show(
   }
 }
 
+/** The probability that at least one of these comes true, whatever they have to do with each other. */
+function anyOf(probabilities: readonly number[]): number {
+  return Math.min(
+    1,
+    probabilities.reduce((sum, one) => sum + one, 0),
+  )
+}
+
 /** What the answers rest on, the weakest first. */
-function restsOn(jobs: readonly JobLine[]): string[] {
-  return LABELS.flatMap(({ label, means }) => {
+function restsOn(jobs: readonly JobLine[], { risk }: AskOptions): string[] {
+  return LABELS.flatMap(({ label, means, known = means }) => {
     const count = jobs.filter(({ verdict }) => verdict.label === label).length
-    return count === 0 ? [] : [`${count === jobs.length ? 'all' : count} ${label}: ${means}`]
+    const what = risk === undefined ? means : known
+    return count === 0 ? [] : [`${count === jobs.length ? 'all' : count} ${label}: ${what}`]
   })
 }
 
-const LABELS: readonly { readonly label: Verdict['label']; readonly means: string }[] = [
-  { label: 'signed', means: "one provider's word, nobody checked it; --replicas 3 has others run it too" },
+const LABELS: readonly {
+  readonly label: Verdict['label']
+  readonly means: string
+  /** What it means where the records of providers decided. */
+  readonly known?: string
+}[] = [
+  {
+    label: 'signed',
+    means: "one provider's word, nobody checked it; --replicas 3 has others run it too",
+    known: "one provider's word, of whom enough is known",
+  },
   { label: 'replicated', means: 'independent providers gave the same answer' },
   { label: 'refereed', means: 'a dispute was decided by running the disputed step again' },
   { label: 'recomputed', means: 'this machine ran it again itself' },

@@ -1,12 +1,11 @@
 import type { Command } from 'commander'
-import { CATALOGUE } from '../../models/catalogue/index.ts'
 import { type ControlClient, ControlError, connectControl } from '../control/index.ts'
-import { type NodeStatus, type PeerStatus, printable } from '../node/index.ts'
+import { type NodeStatus, printable } from '../node/index.ts'
 import type { CommonOptions } from './options.ts'
 import { table } from './table.ts'
 import type { Terminal } from './terminal.ts'
 
-export function addStatusCommands(program: Command, terminal: Terminal, dataDirectory: string): void {
+export function addStatusCommand(program: Command, terminal: Terminal, dataDirectory: string): void {
   program
     .command('status')
     .description('what the node that runs on this machine is doing')
@@ -16,18 +15,6 @@ export function addStatusCommands(program: Command, terminal: Terminal, dataDire
       const status = await (await runningNode(data)).status()
       if (json) terminal.printJson(status)
       else for (const line of statusLines(status)) terminal.print(printable(line))
-    })
-  program
-    .command('peers')
-    .description(
-      'whom the node that runs on this machine knows, and what they provide of the models that it cares for',
-    )
-    .option('--data <dir>', 'its data directory', dataDirectory)
-    .option('--json', 'print one JSON array', false)
-    .action(async ({ data, json }: CommonOptions) => {
-      const peers = await (await runningNode(data)).peers()
-      if (json) terminal.printJson(peers)
-      else for (const line of peerLines(peers)) terminal.print(printable(line))
     })
 }
 
@@ -65,24 +52,6 @@ function statusLines(status: NodeStatus): string[] {
     cid,
   ])
   return [...lines, '', ...table(['model', 'lane', 'state', 'now', 'so far', 'a run takes', 'address'], rows)]
-}
-
-function peerLines(all: readonly PeerStatus[]): string[] {
-  // Those who left and were never of use are for `--json`.
-  const peers = all.filter(({ connected, models, results }) => connected || models.length > 0 || results > 0)
-  if (peers.length === 0) return ['nobody yet']
-  const rows = peers.map(({ peerId, connected, rttMs, models, results, disagreed, exposed, addresses }) => [
-    peerId,
-    connected ? 'yes' : 'no',
-    rttMs === undefined ? '-' : `${rttMs.toFixed(1)} ms`,
-    models
-      .map(({ cid }) => CATALOGUE.find((entry) => entry.cid === cid)?.name ?? `...${cid.slice(-8)}`)
-      .join(', ') || '-',
-    String(results),
-    exposed ? `${disagreed}, exposed` : String(disagreed),
-    addresses[0] ?? '-',
-  ])
-  return table(['peer', 'connected', 'round trip', 'provides', 'results', 'disagreed', 'address'], rows)
 }
 
 function duration(ms: number): string {

@@ -9,16 +9,20 @@ import {
 import type { Verdict } from '../verification/index.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The verdict in a line, with what it rests on. */
-export function verdictLine(verdict: Verdict, elapsedMs: number): string {
+/** The verdict in a line, with what it rests on; `wrong` as in `JobResult`. */
+export function verdictLine(verdict: Verdict, elapsedMs: number, wrong?: number): string {
   const time = `${(elapsedMs / 1000).toFixed(2)} s`
   const { label, agreed, asked, groups, disagreed } = verdict
   const dissent = disagreed.length === 0 ? '' : `; ${disagreed.length} answered something else`
   switch (label) {
     case 'signed':
-      return `signed by one provider in ${time}: its word alone, nobody checked it. More: --replicas 3`
-    case 'replicated':
-      return `replicated ${agreed.length}/${asked} in ${time}: providers in ${groups} address group(s) agree${dissent}`
+      return wrong === undefined
+        ? `signed by one provider in ${time}: its word alone, nobody checked it. More: --replicas 3`
+        : `signed by one provider in ${time}: by what is known of it, ${doubtOf(wrong)}${dissent}`
+    case 'replicated': {
+      const doubt = wrong === undefined ? '' : `; by what is known of them, ${doubtOf(wrong)}`
+      return `replicated ${agreed.length}/${asked} in ${time}: providers in ${groups} address group(s) agree${doubt}${dissent}`
+    }
     case 'refereed':
       return `refereed in ${time}: a dispute was decided by running the disputed step again, and an independent run matches the answer${dissent}`
     case 'recomputed':
@@ -26,6 +30,11 @@ export function verdictLine(verdict: Verdict, elapsedMs: number): string {
     default:
       return label satisfies never
   }
+}
+
+/** How sure an answer is, in words. */
+export function doubtOf(wrong: number): string {
+  return `wrong with a probability of at most ${Number(wrong.toPrecision(2))}`
 }
 
 /** One side of a dispute that lost it, in a line. */

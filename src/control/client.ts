@@ -8,6 +8,7 @@ import type {
   ClosedJob,
   DescribedModel,
   DescribeOptions,
+  ExplainedStanding,
   JobResult,
   NodeStatus,
   PeerStatus,
@@ -32,6 +33,8 @@ import { controlSocketPath } from './socket-path.ts'
 export interface ControlClient {
   status(): Promise<NodeStatus>
   peers(): Promise<PeerStatus[]>
+  /** As `VerimeshNode.standing`. */
+  standing(peerId: string): Promise<ExplainedStanding | undefined>
   describe(cid: string, signal?: AbortSignal, options?: DescribeOptions): Promise<DescribedModel>
   /** As `VerimeshNode.submit`, but the outputs of those who were not accepted do not come along. */
   submit(job: SubmitRequest): Promise<JobResult>
@@ -49,6 +52,8 @@ export async function connectControl(dataDirectory: string): Promise<ControlClie
   const client: ControlClient = {
     status: async () => (await ask(path, 'GET', '/status')) as NodeStatus,
     peers: async () => (await ask(path, 'GET', '/peers')) as PeerStatus[],
+    standing: async (peerId) =>
+      ((await ask(path, 'POST', '/standing', { peerId })) as ExplainedStanding | null) ?? undefined,
     async describe(cid, signal, { openCall = false } = {}) {
       const body = { cid, openCall }
       const patience = openCall ? AbortSignal.timeout(CONTROL_OPEN_CALL_MS) : undefined
@@ -98,9 +103,10 @@ async function run(
         onProgress?.(json.progress)
         break
       case 'settled': {
-        const { jobId, model, verdict, elapsedMs } = json
+        const { jobId, model, verdict, wrong, elapsedMs } = json
         const closed = finish(messages, json.verdict)
-        return { jobId, model, verdict, elapsedMs, outputs: decodeTensors(binary), closed }
+        const doubt = wrong === undefined ? {} : { wrong }
+        return { jobId, model, verdict, ...doubt, elapsedMs, outputs: decodeTensors(binary), closed }
       }
       case 'failed':
         throw new JobError(json.failure)

@@ -17,6 +17,10 @@ export interface SubmitMessage {
   readonly type: 'submit' | 'probe'
   readonly model: string
   readonly policy?: PolicyName
+  readonly risk?: number
+  readonly value?: number
+  readonly floorRate?: number
+  readonly instructionSet?: string
   readonly lane?: Lane
   readonly recomputeRate?: number
   readonly publicDisputes?: boolean
@@ -38,6 +42,7 @@ export type JobMessage =
       readonly jobId: string
       readonly model: string
       readonly verdict: Verdict
+      readonly wrong?: number
       readonly elapsedMs: number
     }
   | {

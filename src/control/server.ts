@@ -61,6 +61,11 @@ async function answer(node: VerimeshNode, request: IncomingMessage, response: Se
       return sendJson(response, 200, node.status())
     case 'GET /peers':
       return sendJson(response, 200, node.peers())
+    case 'POST /standing': {
+      const { peerId } = (await readJson(request)) as { peerId?: unknown }
+      if (typeof peerId !== 'string') throw new ControlError('malformed', 'a standing is that of a "peerId"')
+      return sendJson(response, 200, node.standing(peerId) ?? null)
+    }
     case 'POST /describe': {
       const { cid, openCall } = (await readJson(request)) as { cid?: unknown; openCall?: unknown }
       if (typeof cid !== 'string') throw new ControlError('malformed', 'a description needs a "cid"')
@@ -113,14 +118,21 @@ async function runJob(node: VerimeshNode, request: IncomingMessage, response: Se
             ...terms,
             inputs: decodeTensors(binary),
             ...optional('policy', json.policy),
+            ...optional('risk', json.risk),
+            ...optional('value', json.value),
+            ...optional('floorRate', json.floorRate),
+            ...optional('instructionSet', json.instructionSet),
             ...optional('publicDisputes', json.publicDisputes),
             ...optional('canaryRate', json.canaryRate),
             ...optional('quorum', json.quorum),
             ...optional('bundleDirectory', json.bundleDirectory),
             ...optional('digestsOnly', json.digestsOnly),
           })
-    const { jobId, model, verdict, elapsedMs } = result
-    send({ type: 'settled', jobId, model, verdict, elapsedMs }, encodeTensors(result.outputs))
+    const { jobId, model, verdict, wrong, elapsedMs } = result
+    send(
+      { type: 'settled', jobId, model, verdict, ...optional('wrong', wrong), elapsedMs },
+      encodeTensors(result.outputs),
+    )
     const closed = await result.closed
     send({
       type: 'closed',

@@ -88,6 +88,8 @@ export const REFEREES_MAX = 4
 export const RECHECKED_JOBS_MAX = 4_096
 /** Whoever was found out, so that it is told of once; as many as a ledger remembers. */
 export const FOUND_OUT_MAX = 10_240
+/** Of those who are remembered and not about, how many are told of at most. */
+export const REMEMBERED_SHOWN_MAX = 1_024
 /** Share of jobs that one provider would be enough for, but two are asked: what a provider risks that lies once it is trusted. */
 export const FLOOR_RATE_DEFAULT = 0.03
 /** As in announcements. */

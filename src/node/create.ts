@@ -21,6 +21,7 @@ import { systemClock } from '../../peers/clock/index.ts'
 import { createEphemeralIdentity, loadOrCreateIdentity } from '../../peers/identity/index.ts'
 import { joinMesh } from '../../peers/mesh/index.ts'
 import { createOpenCalls, type OpenCalls } from '../../peers/open-calls/index.ts'
+import type { Standing } from '../../peers/reputation/index.ts'
 import { createDisputeClient, createDisputeServer } from '../../protocols/dispute/index.ts'
 import { createSigner } from '../../protocols/envelope/index.ts'
 import { createInferenceClient, createInferenceServer } from '../../protocols/inference/index.ts'
@@ -37,13 +38,14 @@ import {
   DRAIN_DEFAULT_MS,
   FLUSH_MS,
   MODEL_MEMORY_PART,
+  REMEMBERED_SHOWN_MAX,
   REPLAYER_IDLE_MS,
 } from './constants.ts'
 import { createDescriber } from './describing.ts'
 import { createDisputing } from './disputing.ts'
 import { createExactLanes, isKeptWarm } from './exact-lanes.ts'
 import { createFinder } from './finding.ts'
-import { JobError, NodeError, type NodeStatus, type VerimeshNode } from './node.ts'
+import { JobError, NodeError, type NodeStatus, type PeerStatus, type VerimeshNode } from './node.ts'
 import { createOpenCalling } from './open-calling.ts'
 import { openProofs, type ProvenKey } from './proofs.ts'
 import { createProviderDriver, type ProviderDriver } from './provider-driver.ts'
@@ -429,6 +431,37 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     }
   }
 
+  function metPeers(): PeerStatus[] {
+    return book.peers(now()).map(({ peerId, addresses, connected, rttMs, models, results, disagreed }) => ({
+      peerId,
+      addresses,
+      connected,
+      rttMs,
+      models: models.map(({ cid, queued, serviceMs }) => ({ cid, queued, serviceMs })),
+      results,
+      disagreed,
+      exposed: proofs.isExposed(peerId),
+      standing: briefly(reputation.standing(peerId)),
+    }))
+  }
+
+  /** Those of whom something was seen once, and who are not about. */
+  function rememberedPeers(): PeerStatus[] {
+    const met = new Set(book.peers(now()).map(({ peerId }) => peerId))
+    const others = reputation.remembered(REMEMBERED_SHOWN_MAX).filter(({ provider }) => !met.has(provider))
+    return others.map((standing) => ({
+      peerId: standing.provider,
+      addresses: [],
+      connected: false,
+      rttMs: undefined,
+      models: [],
+      results: 0,
+      disagreed: 0,
+      exposed: proofs.isExposed(standing.provider),
+      standing: briefly(standing),
+    }))
+  }
+
   let stopped: Promise<void> | undefined
   const hurry = new AbortController()
   async function stop(drainMs: number): Promise<void> {
@@ -488,23 +521,21 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       )
       return waiting()
     },
-    peers: () =>
-      book.peers(now()).map(({ peerId, addresses, connected, rttMs, models, results, disagreed }) => ({
-        peerId,
-        addresses,
-        connected,
-        rttMs,
-        models: models.map(({ cid, queued, serviceMs }) => ({ cid, queued, serviceMs })),
-        results,
-        disagreed,
-        exposed: proofs.isExposed(peerId),
-      })),
+    peers: () => [...metPeers(), ...rememberedPeers()],
+    standing: reputation.standing,
     stop: ({ drainMs = DRAIN_DEFAULT_MS } = {}) => {
       if (drainMs === 0) hurry.abort()
       stopped ??= stop(drainMs)
       return stopped
     },
   }
+}
+
+/** Without what is long: a list of a thousand peers has to fit into one answer. */
+function briefly(standing: Standing | undefined): PeerStatus['standing'] {
+  if (standing === undefined) return undefined
+  const { name, saboteur, reasons } = standing
+  return { name, saboteur, reasons }
 }
 
 /** A volunteer who tries its own node is told why that finds nobody. */

@@ -11,6 +11,7 @@ export {
   type DescribeOptions,
   type DisputeKind,
   type DisputeReport,
+  type ExplainedStanding,
   JobError,
   type JobProgress,
   type JobResult,

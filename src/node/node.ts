@@ -1,6 +1,7 @@
 import type { Manifest } from '../../models/manifest/index.ts'
 import type { Lane } from '../../models/runtime/index.ts'
 import type { Tensor } from '../../models/tensor/index.ts'
+import type { Evidence, Standing } from '../../peers/reputation/index.ts'
 import type { JobFailure, JobId } from '../requester/index.ts'
 import type { Verdict } from '../verification/index.ts'
 
@@ -23,7 +24,10 @@ export interface VerimeshNode {
   /** Manifest and task files of a model: from the own store, else from providers, verified against the CID. */
   describe(cid: string, signal?: AbortSignal, options?: DescribeOptions): Promise<DescribedModel>
   status(): NodeStatus
+  /** Whom it knows, and whom it remembers. */
   peers(): PeerStatus[]
+  /** What this node makes of what it has seen of a provider, and why; undefined where it has seen nothing. */
+  standing(peerId: string): ExplainedStanding | undefined
   /**
    * Does what goes on behind the person's jobs, and resolves with what of it is left when it is done or `signal` fires:
    * canaries come back, and answers are checked again that rest on a key which was exposed since, also while no node ran on
@@ -258,4 +262,12 @@ export interface PeerStatus {
   readonly disagreed: number
   /** Whether a proof against its key was verified here: it is asked no more. */
   readonly exposed: boolean
+  /** What this node makes of what it has seen of its answers; undefined where it has seen nothing. */
+  readonly standing: Pick<Standing, 'name' | 'saboteur' | 'reasons'> | undefined
+}
+
+/** A standing with the newest observations on which it rests. */
+export interface ExplainedStanding extends Standing {
+  /** Oldest first. */
+  readonly recent: readonly Evidence[]
 }

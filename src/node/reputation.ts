@@ -14,16 +14,12 @@ import {
   type Standing,
   standingOf,
   type TrackRecord,
+  worthOf,
 } from '../../peers/reputation/index.ts'
 import { now } from './clock.ts'
 import { FOUND_OUT_MAX, RECHECKED_JOBS_MAX } from './constants.ts'
 import type { Log } from './log.ts'
-
-/** A standing with the newest observations on which it rests. */
-export interface ExplainedStanding extends Standing {
-  /** Oldest first. */
-  readonly recent: readonly Evidence[]
-}
+import type { ExplainedStanding } from './node.ts'
 
 export interface NodeReputation {
   readonly params: ReputationParams
@@ -36,8 +32,8 @@ export interface NodeReputation {
   reliability(provider: string): number
   /** Undefined of whom nothing is known. */
   standing(provider: string): ExplainedStanding | undefined
-  /** Of everybody of whom anything is known; those against whom most speaks first. */
-  standings(): readonly Standing[]
+  /** Of at most `max` of those who are remembered: first those against whom something speaks, then the best known. */
+  remembered(max: number): readonly Standing[]
   /** Keys that were proved to have lied, in earlier runs too. */
   condemned(): readonly string[]
   /** Whoever was found out, in whatever run, and is not forgotten. */
@@ -121,7 +117,11 @@ export async function openNodeReputation(components: ReputationComponents): Prom
       const entry = ledger.entry(provider)
       return entry && { ...standing(entry), recent: entry.recent }
     },
-    standings: () => [...ledger.entries()].map(standing).sort((a, b) => b.saboteur - a.saboteur),
+    remembered: (max) =>
+      [...ledger.entries()]
+        .sort((a, b) => rankOf(a) - rankOf(b) || worthOf(b, b.classes) - worthOf(a, a.classes))
+        .slice(0, max)
+        .map(standing),
     condemned: () =>
       [...ledger.entries()].flatMap(({ provider, condemned }) => (condemned === undefined ? [] : provider)),
     foundOut: () => [...foundOut.keys()],
@@ -138,4 +138,9 @@ export async function openNodeReputation(components: ReputationComponents): Prom
     },
     close: () => store.close(),
   }
+}
+
+/** Who was proved to lie, whoever else something speaks against, the others. */
+function rankOf({ condemned, suspicion }: LedgerEntry): number {
+  return condemned !== undefined ? 0 : suspicion > 0 ? 1 : 2
 }

@@ -224,6 +224,44 @@ test('infer takes JSON and files of it, and gives .npy into a directory or a pip
   assert.equal([...elements(piped.bytes)], [...float32Elements(answer)])
 })
 
+test('infer with a risk asks as many as it takes, and tells how sure the answer is', async () => {
+  const x = ['--input', 'x=x.npy']
+  const [program, person, doubtful] = await Promise.all([
+    ask([...x, '--risk', '0.05', '--json']),
+    ask([...x, '--risk', '0.2', '--value', '4']),
+    ask([...x, '--risk', '0.001', '--json']),
+  ])
+  const { verdict, wrong } = json(program)
+  assert.equal([verdict.label, verdict.agreed.length], ['replicated', 2])
+  assert.ok(wrong > 0 && wrong <= 0.05, `${wrong}`)
+  assert.is(person.code, 0, person.stderr)
+  assert.match(
+    person.stderr,
+    /replicated 2\/2 in .*by what is known of them, wrong with a probability of at most 0\.0\d+/,
+  )
+  assert.match(person.stderr, /weighed by the records of those who give them/)
+  const { error } = json(doubtful)
+  assert.equal([doubtful.code, error.code], [1, 'too-doubtful'])
+  assert.match(error.message, /Accept a higher --risk/)
+})
+
+test('a risk that is none, or beside what it decides, is a wrong call', async () => {
+  const wrong: [args: string[], message: RegExp][] = [
+    [['--risk', '2'], /a probability between 0 and 1/],
+    [['--risk', '0.1', '--replicas', '3'], /'--risk <p>' cannot be used with option '--replicas <n>'/],
+    [['--risk', '0.1', '--policy', 'quorum'], /cannot be used with option '--policy <name>'/],
+    [['--risk', '0.1', '--value', '0'], /a number from 1 to 1000000/],
+    [['--value', '2'], /error \(usage\): --value divides the risk/],
+  ]
+  await Promise.all(
+    wrong.map(async ([args, message]) => {
+      const ended = await ask(['--input', 'x=x.npy', ...args])
+      assert.is(ended.code, 2, `${args}: ${ended.stderr}`)
+      assert.match(ended.stderr, message)
+    }),
+  )
+})
+
 test('infer refuses what cannot be asked, with the reason', async () => {
   await writeFile(join(desk, 'flat.npy'), encodeNpy(float32Tensor('x', [2], new Float32Array(2))))
   await writeFile(
@@ -267,12 +305,13 @@ test('an unknown model and an unreachable mesh are told of, for people and for p
 })
 
 test('a running node tells how it is and whom it knows, and asks for others', async () => {
-  const [status, peers, people, asked, nobody] = await Promise.all([
+  const [status, peers, people, asked, nobody, stranger] = await Promise.all([
     verimesh(['status', '--data', second.data, '--json']),
     verimesh(['peers', '--data', second.data, '--json']),
     verimesh(['status', '--data', second.data]),
     verimesh(['infer', 'tiny', '--data', second.data, '--input', 'x=x.npy', '--replicas', '1', '--json']),
     verimesh(['status', '--data', 'empty', '--json']),
+    verimesh(['peers', '12D3KooWNobody', '--data', second.data, '--json']),
   ])
   const { models, bootstrap, multiaddrs } = json(status)
   assert.equal([models[0].cid, models[0].state], [cid, 'ready'])
@@ -283,6 +322,10 @@ test('a running node tells how it is and whom it knows, and asks for others', as
   assert.match(people.stdout, /bootstrap +\S+ +connected/)
   assert.equal(json(asked).verdict.agreed, [first.address.split('/p2p/')[1]])
   assert.equal([nobody.code, json(nobody).error.code], [1, 'not-running'])
+  assert.equal([stranger.code, json(stranger).error.code], [1, 'unknown-peer'])
+  // What the node has just seen of the answer that it was given.
+  const seen = await verimesh(['peers', known.peerId, '--data', second.data, '--json'])
+  assert.equal([seen.code, json(seen).name, json(seen).recent[0].kind], [0, 'newcomer', 'agreed'])
 })
 
 test('run reads a line of text with a model that was never added', async () => {

@@ -112,6 +112,7 @@ test('answers questions about the node', async () => {
     results: 3,
     disagreed: 1,
     exposed: false,
+    standing: { name: 'known' as const, saboteur: 0.1, reasons: ['agreed'] },
   }
   const { client } = await serve({ peers: () => [peer] })
   assert.equal(await client.status(), STATUS)
