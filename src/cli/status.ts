@@ -36,6 +36,7 @@ function statusLines(status: NodeStatus): string[] {
     `connections  ${status.connections}`,
     `own jobs     ${jobs.running} running, ${jobs.settled} answered, ${jobs.failed} failed`,
   ]
+  if (models.length > 0) lines.push(...standingLines(status))
   for (const { multiaddr, connected, error } of bootstrap) {
     lines.push(
       `bootstrap    ${multiaddr}  ${connected ? 'connected' : `not reachable, still trying${error ? `: ${error}` : ''}`}`,
@@ -52,6 +53,22 @@ function statusLines(status: NodeStatus): string[] {
     cid,
   ])
   return [...lines, '', ...table(['model', 'lane', 'state', 'now', 'so far', 'a run takes', 'address'], rows)]
+}
+
+/** What a volunteer can know of its own standing: others keep to themselves what they have seen, and nobody need believe it. */
+function standingLines({ standing: { condemned, traced, untraced } }: NodeStatus): string[] {
+  if (condemned) {
+    return ['standing     condemned: a proof of fraud against this key is known; see verimesh fraud list']
+  }
+  const disputes = traced + untraced
+  const what =
+    disputes === 0
+      ? 'none of its answers was disputed'
+      : `${disputes} of its answers were disputed: ${traced} traced, ${untraced} could not be`
+  return [
+    `standing     no proof against this key is known here; ${what}`,
+    '             what another node makes of it, that node tells: verimesh peers PEERID there',
+  ]
 }
 
 function duration(ms: number): string {

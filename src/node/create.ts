@@ -220,14 +220,20 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
   freeLanes = provider.freeLanes
   /** Which exact lanes may be asked for traces. */
   const traceable = new Map<string, TraceableModel>()
+  const disputed = { traced: 0, untraced: 0 }
+  const tracing = createTracing({
+    signer,
+    modelOf: (cid) =>
+      traceable.get(cid) ?? { refused: 'cannot-trace', reason: 'no exact lane of it runs here' },
+  })
   const disputeServer = createDisputeServer({
     libp2p: host,
     signer,
-    handler: createTracing({
-      signer,
-      modelOf: (cid) =>
-        traceable.get(cid) ?? { refused: 'cannot-trace', reason: 'no exact lane of it runs here' },
-    }),
+    handler: async (demand, signal) => {
+      const answer = await tracing(demand, signal)
+      disputed[answer.kind === 'committed' ? 'traced' : 'untraced'] += 1
+      return answer
+    },
     onError: (peer, error) => log.warn('a peer broke the dispute protocol', { peer, error }),
   })
   const inferenceServer = createInferenceServer({
@@ -428,6 +434,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       bootstrap: mesh.bootstrap(),
       models: [...served, ...pending],
       jobs: requester.counts(),
+      standing: { condemned: proofs.isExposed(host.peerId.toString()), ...disputed },
     }
   }
 

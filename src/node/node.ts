@@ -250,6 +250,14 @@ export interface NodeStatus {
     readonly serviceMs: number
   }[]
   readonly jobs: { readonly running: number; readonly settled: number; readonly failed: number }
+  /** This node as a provider. What others make of it is theirs to know. */
+  readonly standing: {
+    /** Whether a proof of fraud against its own key is known here. */
+    readonly condemned: boolean
+    /** Answers of its own that were disputed: traced, and those of which it could not give a trace. */
+    readonly traced: number
+    readonly untraced: number
+  }
 }
 
 export interface PeerStatus {

@@ -52,6 +52,9 @@ test('one liar of two is exposed by a proof that anyone can verify, and the answ
   assert.ok(dispute!.step >= 1 && dispute!.step <= dispute!.steps)
   assert.ok(dispute!.operator !== '' && dispute!.bytes > 0 && dispute!.refereeMs > 0)
   await verifyProof(dispute?.proof, mesh.providers[2]!.peerId)
+  // Whose answers were disputed sees so itself, and that nothing is proved against it here.
+  const { standing } = mesh.providers[0]!.status()
+  assert.equal([standing.condemned, standing.traced >= 1, standing.untraced], [false, true, 0])
   assert.is((await verifyBundle(readFileSync(bundle!))).label, 'refereed')
   // Known from now on: it is not even asked.
   for (let job = 0; job < 3; job++) {
