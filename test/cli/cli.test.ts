@@ -227,9 +227,10 @@ test('infer takes JSON and files of it, and gives .npy into a directory or a pip
 test('infer with a risk asks as many as it takes, and tells how sure the answer is', async () => {
   const x = ['--input', 'x=x.npy']
   const [program, person, doubtful] = await Promise.all([
-    ask([...x, '--risk', '0.05', '--json']),
-    ask([...x, '--risk', '0.2', '--value', '4']),
-    ask([...x, '--risk', '0.001', '--json']),
+    // Each begins knowing nobody: what one has seen makes the next ask fewer.
+    ask([...x, '--risk', '0.05', '--json', '--data', await scratchDirectory()]),
+    ask([...x, '--risk', '0.2', '--value', '4', '--data', await scratchDirectory()]),
+    ask([...x, '--risk', '0.001', '--json', '--data', await scratchDirectory()]),
   ])
   const { verdict, wrong } = json(program)
   assert.equal([verdict.label, verdict.agreed.length], ['replicated', 2])
