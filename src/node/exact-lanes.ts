@@ -3,6 +3,7 @@
  * what a referee runs comes from strangers, and may end its process. Referees are started when they are needed; what
  * answers for a provided model, ahead of that where there is memory for it, since whoever asks for a trace waits.
  */
+import { availableParallelism, loadavg } from 'node:os'
 import { checkExactLane, type LaneJudgement, warmExactLane } from '../../models/calibration/index.ts'
 import { createExactRuntime, type ExactRuntime } from '../../models/runtime/index.ts'
 import type { ModelStore, StoredModel } from '../../models/store/index.ts'
@@ -57,6 +58,8 @@ export interface ExactLanesComponents {
   readonly log: Log
   /** Memory that a process might still take, in bytes. Default: what the system says. */
   readonly freeBytes?: () => number
+  /** Whether the machine has time to spare. Default: half of its processors had nothing to do in the last minute. */
+  readonly isIdle?: () => boolean
 }
 
 /** Whether a provider's process that has nothing to do stays: see `NativeRuntimeInit.isKept`. */
@@ -68,7 +71,14 @@ export function isKeptWarm(
 }
 
 export function createExactLanes(components: ExactLanesComponents): ExactLanes {
-  const { store, dataDirectory, create, log, freeBytes = () => process.availableMemory() } = components
+  const {
+    store,
+    dataDirectory,
+    create,
+    log,
+    freeBytes = () => process.availableMemory(),
+    isIdle = () => (loadavg()[0] ?? 0) <= availableParallelism() / 2,
+  } = components
   const providers = new Map<string, ExactRuntime>()
   /** The one used longest ago comes first. */
   const referees = new Map<string, ExactRuntime>()
@@ -136,7 +146,8 @@ export function createExactLanes(components: ExactLanesComponents): ExactLanes {
   async function warmUp(model: StoredModel): Promise<void> {
     const { cid, manifest } = model
     if (stopping.signal.aborted || warmed.has(cid) || warmed.size >= WARM_LANES_MAX) return
-    if (freeBytes() < WARM_FREE_BYTES_MIN) return
+    // What nobody has asked for yet must not slow what somebody has.
+    if (freeBytes() < WARM_FREE_BYTES_MIN || !isIdle()) return
     warmed.add(cid)
     try {
       await warmExactLane(manifest, providerOf(model), stopping.signal)

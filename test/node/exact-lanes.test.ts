@@ -33,7 +33,7 @@ const root = Buffer.from(plan.root).toString('hex')
 /** Processes as they were made, with what was asked of each. */
 async function setUp(
   dataDirectory: string,
-  { freeBytes = WARM_FREE_BYTES_MIN, leaf = (): number => 1 } = {},
+  { freeBytes = WARM_FREE_BYTES_MIN, isIdle = true, leaf = (): number => 1 } = {},
 ) {
   const store = createMemoryModelStore()
   const made: { model: string; asked: string[]; closed: boolean }[] = []
@@ -65,7 +65,14 @@ async function setUp(
       },
     }
   }
-  const lanes = createExactLanes({ store, dataDirectory, create, log: silentLog, freeBytes: () => freeBytes })
+  const lanes = createExactLanes({
+    store,
+    dataDirectory,
+    create,
+    log: silentLog,
+    freeBytes: () => freeBytes,
+    isIdle: () => isIdle,
+  })
   const add = (name: string): Promise<StoredModel> => {
     const manifest: Manifest = {
       verimesh: 1,
