@@ -56,7 +56,7 @@ function statusLines(status: NodeStatus): string[] {
 }
 
 /** What a volunteer can know of its own standing: others keep to themselves what they have seen, and nobody need believe it. */
-function standingLines({ standing: { condemned, traced, untraced } }: NodeStatus): string[] {
+function standingLines({ standing: { condemned, traced, untraced, untraceable } }: NodeStatus): string[] {
   if (condemned) {
     return ['standing     condemned: a proof of fraud against this key is known; see verimesh fraud list']
   }
@@ -67,6 +67,9 @@ function standingLines({ standing: { condemned, traced, untraced } }: NodeStatus
       : `${disputes} of its answers were disputed: ${traced} traced, ${untraced} could not be`
   return [
     `standing     no proof against this key is known here; ${what}`,
+    ...untraceable.map(
+      ({ name, reason }) => `             answers of ${name} would not survive a dispute: ${reason}`,
+    ),
     '             what another node makes of it, that node tells: verimesh peers PEERID there',
   ]
 }

@@ -406,6 +406,17 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     return runtime && (await runAlone(runtime, job, signal)).outputs
   }
 
+  /** Of the models that are provided, by address, those of which no exact lane runs here. */
+  function untraceable(names: ReadonlyMap<string, string>): NodeStatus['standing']['untraceable'] {
+    return [...names].flatMap(([cid, name]) => {
+      const lane = traceable.get(cid)
+      if (lane !== undefined && 'runtime' in lane) return []
+      const hasPlan = store.get(cid)?.manifest.plan !== undefined
+      const why = hasPlan ? 'its exact lane is switched off (--no-exact)' : 'the model has no exact lane'
+      return { cid, name, reason: lane?.reason ?? why }
+    })
+  }
+
   function status(): NodeStatus {
     const served = provider.models().map(({ cid, name, lane, load, served: done, refused, backingOff }) => ({
       cid,
@@ -434,7 +445,11 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
       bootstrap: mesh.bootstrap(),
       models: [...served, ...pending],
       jobs: requester.counts(),
-      standing: { condemned: proofs.isExposed(host.peerId.toString()), ...disputed },
+      standing: {
+        condemned: proofs.isExposed(host.peerId.toString()),
+        ...disputed,
+        untraceable: untraceable(new Map([...served, ...pending].map(({ cid, name }) => [cid, name]))),
+      },
     }
   }
 

@@ -257,6 +257,8 @@ export interface NodeStatus {
     /** Answers of its own that were disputed: traced, and those of which it could not give a trace. */
     readonly traced: number
     readonly untraced: number
+    /** Models that it provides and whose answers it cannot trace, now or at all, and why: they do not survive a dispute. */
+    readonly untraceable: readonly { readonly cid: string; readonly name: string; readonly reason: string }[]
   }
 }
 

@@ -55,6 +55,7 @@ test('one liar of two is exposed by a proof that anyone can verify, and the answ
   // Whose answers were disputed sees so itself, and that nothing is proved against it here.
   const { standing } = mesh.providers[0]!.status()
   assert.equal([standing.condemned, standing.traced >= 1, standing.untraced], [false, true, 0])
+  assert.equal(standing.untraceable, [])
   assert.is((await verifyBundle(readFileSync(bundle!))).label, 'refereed')
   // Known from now on: it is not even asked.
   for (let job = 0; job < 3; job++) {

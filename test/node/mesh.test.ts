@@ -238,6 +238,14 @@ test('a node that stops answers what runs and hands back what waits', async () =
   await leaver.stop()
 })
 
+test('a node tells whose answers it could not trace in a dispute, and why', () => {
+  const { standing } = providers[0]!.status()
+  assert.equal([standing.condemned, standing.traced, standing.untraced], [false, 0, 0])
+  const why = new Map(standing.untraceable.map(({ cid, reason }) => [cid, reason]))
+  assert.equal([...why.keys()].sort(), [quick.cid, loop.cid].sort())
+  for (const reason of why.values()) assert.match(reason, /switched off|has no exact lane/)
+})
+
 test('a bootstrap that cannot be reached is told of and tried until it is there', async () => {
   const port = await freePort()
   const address = `/ip4/127.0.0.1/tcp/${port}`
