@@ -32,6 +32,8 @@ export interface RequesterLimits {
   readonly newcomerShare: number
   /** Largest share of all executions that one provider gets, where there are others. */
   readonly shareMax: number
+  /** What a traced run costs its provider, in native executions: it counts into the share. */
+  readonly traceExecutions: number
   /**
    * Of all requests, the share that may be repeated elsewhere because they are slow, beyond a first `hedgesBurst` of them:
    * without a bound, a mesh that is overloaded once stays so, since everybody asks everything twice.
@@ -70,6 +72,8 @@ export const REQUESTER_LIMITS: RequesterLimits = {
   // Each such draw costs a second execution; a key in fifty draws is enough to fill places that become free.
   newcomerShare: 0.02,
   shareMax: 0.028,
+  // Measured on the models of the demo: see `bench/README.md`.
+  traceExecutions: 9.5,
   // A retry budget as in Finagle and gRPC, where a fifth is usual; a third of a mesh may be silent.
   hedgeShare: 0.3,
   hedgesBurst: 64,

@@ -422,6 +422,7 @@ class RequesterMachine {
   #dispute(job: Job, nowMs: number): void {
     const { id: jobId } = job.spec
     for (const attempt of demandTraces(job, nowMs, this.#limits.tracesMax)) {
+      this.#trust.shares.add(job.attempts[attempt]!.provider, this.#limits.traceExecutions)
       this.#effects.push({ type: 'trace', jobId, attempt })
     }
     const pair = nextPair(job, nowMs, this.#limits.judgementsMax)

@@ -84,7 +84,7 @@ function runOf(
     repeat: ['verimesh simulate', name, `--seed ${seed}`, ...swept, `(policy ${policy.name})`].join(' '),
     seed,
     policy,
-    limits: { poolSize, newcomerShare, shareMax },
+    limits: { poolSize, newcomerShare, shareMax, traceExecutions: scenario.job.tracedCost },
     createMembers: (random) => createPopulation(scenario.providers, attackers, random),
     f: first?.share ?? 0,
     s: first?.rate ?? 0,
