@@ -5,12 +5,15 @@ export interface Answers {
   add(jobId: string, bytes: number, deadlineAtMs: number): string[]
   /** Removes and returns those whose deadline has passed: nobody can ask for them any more. */
   expire(nowMs: number): string[]
+  /** None expires before this; infinite where there is none. */
+  readonly expiresAtMs: number
   readonly size: number
 }
 
 export function createAnswers(countMax: number, bytesMax: number): Answers {
   const answers = new Map<string, { readonly bytes: number; readonly deadlineAtMs: number }>()
   let total = 0
+  let expiresAtMs = Number.POSITIVE_INFINITY
   const drop = (jobId: string) => {
     total -= answers.get(jobId)?.bytes ?? 0
     answers.delete(jobId)
@@ -20,6 +23,7 @@ export function createAnswers(countMax: number, bytesMax: number): Answers {
     add: (jobId, bytes, deadlineAtMs) => {
       drop(jobId)
       answers.set(jobId, { bytes, deadlineAtMs })
+      expiresAtMs = Math.min(expiresAtMs, deadlineAtMs)
       total += bytes
       const gone: string[] = []
       for (const oldest of answers.keys()) {
@@ -31,9 +35,16 @@ export function createAnswers(countMax: number, bytesMax: number): Answers {
     },
     expire: (nowMs) => {
       const gone: string[] = []
-      for (const [jobId, { deadlineAtMs }] of answers) if (deadlineAtMs <= nowMs) gone.push(jobId)
+      expiresAtMs = Number.POSITIVE_INFINITY
+      for (const [jobId, { deadlineAtMs }] of answers) {
+        if (deadlineAtMs <= nowMs) gone.push(jobId)
+        else expiresAtMs = Math.min(expiresAtMs, deadlineAtMs)
+      }
       for (const jobId of gone) drop(jobId)
       return gone
+    },
+    get expiresAtMs() {
+      return expiresAtMs
     },
     get size() {
       return answers.size

@@ -402,7 +402,8 @@ class ProviderMachine {
       this.#answersSweptAtMs = nowMs
       for (const jobId of this.#answers.expire(nowMs)) this.#effects.push({ type: 'forget', jobId })
     }
-    if (this.#answers.size > 0) nextAtMs = Math.min(nextAtMs, this.#answersSweptAtMs + ANSWERS_SWEEP_MS)
+    const answersAtMs = Math.max(this.#answers.expiresAtMs, this.#answersSweptAtMs + ANSWERS_SWEEP_MS)
+    if (this.#answers.size > 0) nextAtMs = Math.min(nextAtMs, answersAtMs)
     if (nextAtMs < Number.POSITIVE_INFINITY) this.#sweepBy(nextAtMs, nowMs)
   }
 

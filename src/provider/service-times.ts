@@ -10,8 +10,8 @@ export interface ServiceTimes {
 }
 
 export function createServiceTimes(guessMs: number): ServiceTimes {
-  const executions: number[] = []
-  const shares: number[] = []
+  const executions = createMedian(SERVICE_SAMPLES)
+  const shares = createMedian(SERVICE_SAMPLES)
   let executionMs = guessMs
   let jobMs = guessMs
   return {
@@ -22,15 +22,21 @@ export function createServiceTimes(guessMs: number): ServiceTimes {
       return jobMs
     },
     add: (ms, jobs) => {
-      executionMs = remember(executions, ms)
-      jobMs = remember(shares, ms / jobs)
+      executionMs = executions(ms)
+      jobMs = shares(ms / jobs)
     },
   }
 }
 
-function remember(samples: number[], value: number): number {
-  samples.push(value)
-  if (samples.length > SERVICE_SAMPLES) samples.shift()
-  const sorted = samples.toSorted((a, b) => a - b)
-  return sorted[Math.floor((sorted.length - 1) / 2)]!
+/** Takes in a value, and returns the median of the latest `countMax`; of an even number the lower one. */
+function createMedian(countMax: number): (value: number) => number {
+  const latest: number[] = []
+  const sorted: number[] = []
+  return (value) => {
+    latest.push(value)
+    const above = sorted.findIndex((other) => other > value)
+    sorted.splice(above < 0 ? sorted.length : above, 0, value)
+    if (latest.length > countMax) sorted.splice(sorted.indexOf(latest.shift()!), 1)
+    return sorted[(sorted.length - 1) >> 1]!
+  }
 }

@@ -42,8 +42,9 @@ export function createReliance<Kept>(answersMax: number): Reliance<Kept> {
         if (jobs === undefined) byProvider.set(provider, new Set([answer.jobId]))
         else jobs.add(answer.jobId)
       }
+      if (answers.size <= answersMax) return
       const [oldest] = answers.values()
-      if (answers.size > answersMax && oldest !== undefined) remove(oldest)
+      if (oldest !== undefined) remove(oldest)
     },
     takeResting(provider) {
       const resting = [...(byProvider.get(provider) ?? [])].map((jobId) => answers.get(jobId)!)

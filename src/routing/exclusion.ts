@@ -14,7 +14,8 @@ export interface Exclusion {
 export function createExclusion(max: number): Exclusion {
   const keys = new Set<string>()
   const has = (provider: string): boolean => {
-    if (!keys.delete(provider)) return false
+    if (!keys.has(provider)) return false
+    keys.delete(provider)
     keys.add(provider)
     return true
   }

@@ -342,6 +342,21 @@ test('answers are bounded in bytes, and forgotten when their deadline has passed
   )
 })
 
+test('nobody is woken to forget what can still be asked for', () => {
+  const bench = createBench()
+  for (const [index, deadlineAtMs] of [5000, 60_000].entries()) {
+    bench.request(`a${index}`, { deadlineAtMs })
+    bench.executed(index + 1, 1)
+  }
+  bench.pass(62_000)
+  assert.equal(
+    bench.of('forget').map(({ jobId }) => jobId),
+    ['a0', 'a1'],
+  )
+  const sweeps = bench.of('schedule').filter(({ timer }) => timer === 'sweep').length
+  assert.ok(sweeps <= 4, `woken ${sweeps} times in a minute`)
+})
+
 test('an unknown model and a late job are refused', () => {
   const bench = createBench()
   bench.pass(10)
