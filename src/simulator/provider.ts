@@ -45,12 +45,17 @@ export interface SimProvider {
   wasted: number
   request(request: Request): void
   cancel(requestId: string): void
-  /** What it announced last of this model: the same object until it announces anew. */
-  announced(model: string): ModelLoad | undefined
+  /** What can be read about one of its models. */
+  board(model: string): Board
   /** Everything that it was at is gone. */
   crash(): void
   /** Comes back, with nothing of what it had. */
   revive(): void
+}
+
+/** Where everybody reads what a provider announced last of a model: the same object until it announces anew, nothing while it is away. */
+export interface Board {
+  load: ModelLoad | undefined
 }
 
 export interface ProviderModel {
@@ -61,7 +66,7 @@ export interface ProviderModel {
 }
 
 export interface SimProviderInit
-  extends Pick<SimProvider, 'key' | 'node' | 'conduct' | 'group' | 'processorClass' | 'models'> {
+  extends Pick<SimProvider, 'key' | 'node' | 'conduct' | 'group' | 'processorClass' | 'models' | 'alive'> {
   readonly clock: Clock
   readonly random: Random
   readonly model: ProviderModel
@@ -79,8 +84,7 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
   >()
   /** The runtime of each model does one thing after the other. */
   let busyUntilMs = new Map<string, number>()
-  /** As announced last. */
-  const loads = new Map<string, ModelLoad>()
+  const boards = new Map(models.map((name): [string, Board] => [name, { load: undefined }]))
   let current: SimProvider | undefined
   let machine: Provider = start()
   /** Names the life it leads: what was scheduled in an earlier one finds nobody. */
@@ -138,7 +142,7 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
         timers.delete(effect.timer)
         return
       case 'announce':
-        loads.set(effect.model, claimed(effect.load))
+        boards.get(effect.model)!.load = claimed(effect.load)
         init.onAnnounced()
         return
       case 'forget':
@@ -200,6 +204,10 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
     request.answered(answer)
   }
 
+  function takeDown(): void {
+    for (const board of boards.values()) board.load = undefined
+  }
+
   const provider: SimProvider = {
     key: init.key,
     node: init.node,
@@ -207,7 +215,7 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
     group: init.group,
     processorClass: init.processorClass,
     models,
-    alive: true,
+    alive: init.alive,
     executions: 0,
     traced: 0,
     wasted: 0,
@@ -232,9 +240,10 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
     cancel(requestId) {
       if (requests.delete(requestId)) tell({ type: 'cancelled', requestId })
     },
-    announced: (name) => loads.get(name),
+    board: (name) => boards.get(name)!,
     crash() {
       provider.alive = false
+      takeDown()
       life += 1
       for (const alarm of timers.values()) alarm.cancel()
       const open = [...requests.values()]
@@ -250,6 +259,7 @@ export function createSimProvider(init: SimProviderInit): SimProvider {
     },
   }
   current = provider
+  if (!init.alive) takeDown()
   return provider
 }
 

@@ -19,12 +19,13 @@ import {
   type TraceFailureCode,
 } from '../requester/index.ts'
 import type { Candidate, Random, Replication, SeededRandom } from '../routing/index.ts'
+import type { Verdict } from '../verification/index.ts'
 import type { Checker } from './checkers.ts'
 import type { Alarm, Clock } from './clock.ts'
 import type { Metrics } from './metrics.ts'
 import type { Network } from './network.ts'
 import type { Policy } from './policies.ts'
-import type { SimProvider } from './provider.ts'
+import type { Board, SimProvider } from './provider.ts'
 import { type Answer, isWrong, judgeRoot, lie, nearAnswer, RIGHT, rightAnswer, rootOf } from './truth.ts'
 
 /** What a simulation assumes about jobs and what checking costs. */
@@ -65,6 +66,14 @@ export interface Surroundings {
   isHonest(key: string): boolean
   /** Somebody has found this key out, and asks it no more. */
   shunned(key: string): void
+  closed(question: ClosedQuestion): void
+}
+
+/** A question that was answered, with all that became known of it. */
+export interface ClosedQuestion {
+  readonly latencyMs: number
+  readonly isWrong: boolean
+  readonly verdict: Verdict
 }
 
 /** A question that somebody asks: the job's input, by number. */
@@ -100,6 +109,7 @@ interface SimJob {
   /** Of a re-check: what is checked, and whom it is not asked of. */
   readonly relied: Relied<Served> | undefined
   accepted: Answer | undefined
+  settledAtMs: number
 }
 
 interface SimAttempt {
@@ -112,6 +122,8 @@ interface SimAttempt {
 
 /** What is known of a provider; `candidate` is what was made of it last. */
 interface Known {
+  readonly group: string
+  readonly board: Board
   serviceMs: number | undefined
   notBeforeMs: number
   candidate: Candidate | undefined
@@ -225,6 +237,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
             ? rightAnswer(0)
             : answerOf(effect.jobId, effect.accepted)
         if (effect.exact && effect.accepted !== 'self') job.accepted = exactOf(job, effect.accepted)
+        job.settledAtMs = clock.nowMs
         if (policy.referee && job.kind !== 'spot-check') {
           checker.refereed(job.id, {
             label: effect.verdict.label,
@@ -282,6 +295,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
       attempts: [],
       relied,
       accepted: undefined,
+      settledAtMs: 0,
     }
     jobs.set(id, job)
     const isProbe = kind === 'spot-check'
@@ -309,9 +323,11 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     const { question, relied } = jobs.get(jobId)!
     const candidates: Candidate[] = []
     for (const [key, entry] of meet(question.model)) {
-      const provider = world.provider(key)
-      if (provider === undefined || relied?.providers.includes(key)) continue
-      candidates.push(candidateOf(key, entry, provider, question.model))
+      if (relied?.providers.includes(key)) continue
+      const { candidate, board } = entry
+      // Made anew only where something has changed: every question asks for all that are known.
+      const isMade = candidate !== undefined && candidate.load === board.load
+      candidates.push(isMade ? candidate : makeCandidate(key, entry, question.model))
     }
     post({ type: 'candidatesFound', jobId, candidates, complete: true })
   }
@@ -323,7 +339,9 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     for (let tries = 0; met.size < model.knownMax && tries < 4 * model.knownMax; tries++) {
       const drawn = world.draw(modelClass, own)
       if (drawn === undefined || drawn.node === node || met.has(drawn.key)) continue
-      met.set(drawn.key, { serviceMs: undefined, notBeforeMs: 0, candidate: undefined })
+      const { key, group } = drawn
+      const board = drawn.board(modelClass)
+      met.set(key, { group, board, serviceMs: undefined, notBeforeMs: 0, candidate: undefined })
       metrics.met(drawn.key)
     }
     return met
@@ -341,20 +359,11 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     for (const modelClass of world.provider(key)?.models ?? []) known.get(modelClass)?.delete(key)
   }
 
-  /** Made anew only where something has changed: every question asks for all that are known. */
-  function candidateOf(
-    key: string,
-    entry: Known,
-    { group, alive, announced }: SimProvider,
-    modelClass: string,
-  ): Candidate {
-    const load = alive ? announced(modelClass) : undefined
-    const made = entry.candidate
-    if (made !== undefined && made.load === load) return made
+  function makeCandidate(key: string, entry: Known, modelClass: string): Candidate {
     entry.candidate = {
       provider: key,
-      group,
-      load,
+      group: entry.group,
+      load: entry.board.load,
       rttMs: undefined,
       serviceMs: entry.serviceMs,
       outstanding: 0,
@@ -569,6 +578,10 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     jobs.delete(jobId)
     for (let attempt = 0; attempt < job.attempts.length; attempt++) roots.delete(`${jobId}/${attempt}`)
     const { accepted, question } = job
+    if (job.kind === 'question' && verdict !== undefined && accepted !== undefined) {
+      const latencyMs = job.settledAtMs - job.submittedAtMs
+      world.closed({ latencyMs, isWrong: isWrong(accepted), verdict })
+    }
     if (job.kind === 'spot-check') passOrCatch(job)
     else if (job.kind === 'recheck') {
       rechecking = undefined

@@ -14,7 +14,13 @@ import { createNetwork, type NetworkModel } from './network.ts'
 import { createPolicy, type PolicySpec } from './policies.ts'
 import type { Member } from './population.ts'
 import { createSimProvider, type ProviderModel, type SimProvider } from './provider.ts'
-import { createSimRequester, type JobModel, type SimRequester, type Surroundings } from './requester.ts'
+import {
+  type ClosedQuestion,
+  createSimRequester,
+  type JobModel,
+  type SimRequester,
+  type Surroundings,
+} from './requester.ts'
 import { QUANTILES, type ResultRow, type RunSeries, type SeriesPoint } from './results.ts'
 
 /** A run, with nothing left open. */
@@ -26,6 +32,8 @@ export interface RunSpec {
   readonly limits: Partial<RequesterLimits>
   readonly jobs: number
   readonly jobsPerSecond: number
+  /** When each question is asked, in milliseconds and ascending, as many as `jobs`; left out, by `jobsPerSecond` at random. */
+  readonly arrivalsMs?: readonly number[]
   readonly bursts: readonly Burst[]
   readonly requesters: number
   readonly providers: number
@@ -75,8 +83,15 @@ export interface Outcome {
   readonly series: RunSeries
 }
 
-/** Runs to the end. `onProgress` hears how many jobs were asked, now and then. Throws SimulationViolation. */
-export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () => {}): Outcome {
+/**
+ * Runs to the end. `onProgress` hears how many jobs were asked, now and then, `onClosed` of every question that was answered,
+ * when all is known about it. Throws SimulationViolation.
+ */
+export function runWorld(
+  spec: RunSpec,
+  onProgress: (jobs: number) => void = () => {},
+  onClosed: (question: ClosedQuestion) => void = () => {},
+): Outcome {
   const random = createRandom(spec.seed)
   const clock = createClock()
   const network = createNetwork(spec.network, random.fork())
@@ -114,9 +129,9 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
       clock,
       random: providerRandom.fork(),
       model: spec.service,
+      alive: spec.growth === undefined || index < spec.growth.from,
       onAnnounced: metrics.announced,
     })
-    provider.alive = spec.growth === undefined || index < spec.growth.from
     byKey.set(key, provider)
     honest.set(key, conduct.honest)
     return provider
@@ -153,6 +168,7 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
         clock.after((delay ?? 0) + spec.job.refereeMs, () => other.expose(key))
       }
     },
+    closed: onClosed,
     shunned(key) {
       const liar = byKey.get(key)
       if (liar?.key === key && liar.conduct.whitewashes === true) comeBack(liar)
@@ -229,7 +245,11 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
     const requester = requesters[Math.floor(life.next() * requesters.length)]!
     const model = modelName(modelOf(requester))
     requester.ask({ model, content: Math.floor(life.next() * 2 ** 31) })
-    if (asked < spec.jobs) clock.after(exponential(rateAt(clock.nowMs), life), ask)
+    if (asked < spec.jobs) clock.at(nextAtMs(), ask)
+  }
+
+  function nextAtMs(): number {
+    return spec.arrivalsMs?.[asked] ?? clock.nowMs + exponential(rateAt(clock.nowMs), life)
   }
 
   /** A requester asks of the same few models all the time, from its own number on. */
@@ -272,7 +292,8 @@ export function runWorld(spec: RunSpec, onProgress: (jobs: number) => void = () 
     providers,
     isOver: () => metrics.totals.served + metrics.totals.failed === spec.jobs,
   })
-  ask()
+  if (spec.arrivalsMs === undefined) ask()
+  else clock.at(nextAtMs(), ask)
   while (step()) {
     // With the last question answered nothing waits for more to become known.
     if (asked === spec.jobs && metrics.totals.served + metrics.totals.failed === spec.jobs) break
