@@ -18,6 +18,7 @@ import {
   markUnreachable,
   medianServiceMs,
   type PeerEntry,
+  rttMsOf,
 } from './entry.ts'
 import { makeRoom } from './eviction.ts'
 import { addressGroup, type GroupOptions } from './group.ts'
@@ -176,7 +177,9 @@ export class Book {
       peer.outstanding--
       entry.outstanding--
       if (elapsedMs === undefined) return
-      addServiceTime(entry, Math.max(0, elapsedMs - (peer.rttMs ?? 0)) / (ahead + 1))
+      // No way is longer than the way and the work together.
+      if (elapsedMs < (rttMsOf(peer) ?? 0)) addRtt(peer, elapsedMs)
+      addServiceTime(entry, (elapsedMs - (rttMsOf(peer) ?? 0)) / (ahead + 1), nowMs + elapsedMs)
     }
   }
 
@@ -201,8 +204,8 @@ export class Book {
         provider: peer.peerId,
         group: peer.group,
         ...(live ? announcedOf(entry) : { load: undefined }),
-        rttMs: peer.rttMs,
-        serviceMs: medianServiceMs(entry),
+        rttMs: rttMsOf(peer),
+        serviceMs: medianServiceMs(entry, nowMs),
         outstanding: peer.outstanding,
         notBeforeMs: Math.max(peer.notBeforeMs, entry.notBeforeMs),
       })
@@ -297,11 +300,12 @@ function viewOf(peer: PeerEntry, nowMs: number): PeerView {
       running: announced.running,
       queued: announced.queued,
       capacity: announced.capacity,
-      serviceMs: medianServiceMs(entry) ?? announced.serviceMs,
+      serviceMs: medianServiceMs(entry, nowMs) ?? announced.serviceMs,
       expiresAtMs: entry.expiresAtMs,
     })
   }
   models.sort((left, right) => (left.cid < right.cid ? -1 : 1))
-  const { peerId, group, connected, rttMs, results, disagreed } = peer
+  const { peerId, group, connected, results, disagreed } = peer
+  const rttMs = rttMsOf(peer)
   return { peerId, addresses: addressesOf(peer), group, connected, rttMs, models, results, disagreed }
 }

@@ -24,10 +24,18 @@ export const TTL_MS_MAX = 120_000
  */
 export const FOUND_TTL_MS = 60_000
 
-/** Weight of the newest round trip in the moving average. */
-export const RTT_WEIGHT = 0.25
+/**
+ * The round trip is the shortest of this many: whatever is longer was spent waiting, at one end or the other, and on a
+ * machine that has just started that is hundreds of times as long as the way.
+ */
+export const RTT_SAMPLES = 8
 /** Service times are the median of this many: one outlier (a cold start, a busy disk) changes nothing. */
 export const SERVICE_SAMPLES = 9
+/**
+ * A service time that is older is forgotten: whoever was slow once loses every comparison, is asked no more, and would never
+ * be seen to have become faster.
+ */
+export const SERVICE_TTL_MS = 60_000
 
 /** Pause after a peer could not be reached, doubled each time in a row. */
 export const UNREACHABLE_PAUSE_MIN_MS = 1_000

@@ -1,7 +1,8 @@
 import {
   ADDRESSES_PER_PEER_MAX,
-  RTT_WEIGHT,
+  RTT_SAMPLES,
   SERVICE_SAMPLES,
+  SERVICE_TTL_MS,
   UNREACHABLE_PAUSE_MAX_MS,
   UNREACHABLE_PAUSE_MIN_MS,
 } from './constants.ts'
@@ -33,7 +34,9 @@ export interface ModelEntry {
   /** A provider record counts until then. */
   foundUntilMs: number
   /** The newest service times that we measured, in order of arrival. */
-  serviceSamples: number[]
+  readonly serviceSamples: number[]
+  /** When the latest of them was measured. */
+  servedAtMs: number
   notBeforeMs: number
   outstanding: number
   touchedAtMs: number
@@ -50,7 +53,8 @@ export interface PeerEntry {
   verified: boolean
   connected: boolean
   readonly models: Map<string, ModelEntry>
-  rttMs: number | undefined
+  /** The latest, oldest first. */
+  readonly rttSamples: number[]
   outstanding: number
   notBeforeMs: number
   unreachableInARow: number
@@ -68,7 +72,7 @@ export function createPeerEntry(peerId: string, nowMs: number): PeerEntry {
     verified: false,
     connected: false,
     models: new Map(),
-    rttMs: undefined,
+    rttSamples: [],
     outstanding: 0,
     notBeforeMs: 0,
     unreachableInARow: 0,
@@ -85,6 +89,7 @@ export function createModelEntry(nowMs: number): ModelEntry {
     sequence: Number.NEGATIVE_INFINITY,
     foundUntilMs: 0,
     serviceSamples: [],
+    servedAtMs: Number.NEGATIVE_INFINITY,
     notBeforeMs: 0,
     outstanding: 0,
     touchedAtMs: nowMs,
@@ -100,18 +105,31 @@ export function hasLeft(entry: ModelEntry): boolean {
   return entry.announced?.leaving === true
 }
 
-export function addRtt(entry: PeerEntry, rttMs: number): void {
-  entry.rttMs = entry.rttMs === undefined ? rttMs : entry.rttMs + RTT_WEIGHT * (rttMs - entry.rttMs)
+export function addRtt({ rttSamples }: PeerEntry, rttMs: number): void {
+  rttSamples.push(rttMs)
+  if (rttSamples.length > RTT_SAMPLES) rttSamples.shift()
 }
 
-export function addServiceTime(entry: ModelEntry, serviceMs: number): void {
+/** The shortest of the latest; undefined where none was measured. */
+export function rttMsOf({ rttSamples }: PeerEntry): number | undefined {
+  return rttSamples.length === 0 ? undefined : Math.min(...rttSamples)
+}
+
+export function addServiceTime(entry: ModelEntry, serviceMs: number, nowMs: number): void {
+  if (hasForgottenService(entry, nowMs)) entry.serviceSamples.length = 0
+  entry.servedAtMs = nowMs
   entry.serviceSamples.push(serviceMs)
   if (entry.serviceSamples.length > SERVICE_SAMPLES) entry.serviceSamples.shift()
 }
 
-export function medianServiceMs(entry: ModelEntry): number | undefined {
+export function medianServiceMs(entry: ModelEntry, nowMs: number): number | undefined {
+  if (hasForgottenService(entry, nowMs)) return
   const sorted = entry.serviceSamples.toSorted((left, right) => left - right)
   return sorted[sorted.length >> 1]
+}
+
+function hasForgottenService({ servedAtMs }: ModelEntry, nowMs: number): boolean {
+  return nowMs - servedAtMs > SERVICE_TTL_MS
 }
 
 /** The peer did not answer the dial: what it announced is void, and it is left alone for a while. */

@@ -15,7 +15,7 @@ import {
   type Log,
 } from '../host/index.ts'
 import { loadPeers, savePeers } from '../snapshot/index.ts'
-import { REMEMBERED_ENOUGH, RTT_TIMEOUT_MS, SNAPSHOT_INTERVAL_MS } from './constants.ts'
+import { REMEMBERED_ENOUGH, RTT_INTERVAL_MS, RTT_TIMEOUT_MS, SNAPSHOT_INTERVAL_MS } from './constants.ts'
 
 export interface MeshOptions extends Omit<HostOptions, 'clock'> {
   readonly bootstrap: readonly string[]
@@ -199,6 +199,15 @@ function watchConnections(host: Host, book: Book, clock: Clock, log: Log, signal
     },
     { signal },
   )
+  const look = (): void => {
+    if (signal.aborted) return
+    for (const { remotePeer, rtt, status } of host.getConnections()) {
+      if (rtt !== undefined && status === 'open') book.rttMeasured(remotePeer.toString(), rtt)
+    }
+    cancel = clock.after(RTT_INTERVAL_MS, look)
+  }
+  let cancel = clock.after(RTT_INTERVAL_MS, look)
+  signal.addEventListener('abort', () => cancel())
   host.addEventListener(
     'peer:disconnect',
     ({ detail }: CustomEvent<PeerId>) => book.disconnected(detail.toString()),

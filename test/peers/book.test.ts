@@ -145,14 +145,36 @@ test('outstanding requests are counted over all models, and each ends once', () 
   assert.is(book.candidates(MODEL, 0)[0]?.outstanding, 0)
 })
 
-test('one outlier moves neither the service time nor, by much, the round trip', () => {
+test('one outlier does not move the service time, and the round trip is the shortest of the latest', () => {
   const book = new Book()
   book.announced('a', announcement(), 0)
   for (const elapsedMs of [20, 21, 19, 5_000, 20]) book.dispatched('a', MODEL, 0)(elapsedMs)
-  for (const rttMs of [10, 10, 10, 50]) book.rttMeasured('a', rttMs)
-  const [candidate] = book.candidates(MODEL, 0)
-  assert.is(candidate?.serviceMs, 20)
-  assert.is(candidate?.rttMs, 20)
+  assert.is(book.candidates(MODEL, 0)[0]?.serviceMs, 20)
+  book.rttMeasured('a', 700)
+  for (const rttMs of [10, 12, 50]) book.rttMeasured('a', rttMs)
+  assert.is(book.candidates(MODEL, 0)[0]?.rttMs, 10, 'as on a machine that has just started')
+  for (let run = 0; run < 8; run++) book.rttMeasured('a', 30)
+  assert.is(book.candidates(MODEL, 0)[0]?.rttMs, 30, 'a way that has become longer')
+})
+
+test('an answer that came sooner than the round trip shows that the way is shorter', () => {
+  const book = new Book()
+  book.announced('a', announcement(), 0)
+  book.rttMeasured('a', 700)
+  book.dispatched('a', MODEL, 0)(60)
+  const [candidate] = book.candidates(MODEL, 100)
+  assert.equal([candidate?.rttMs, candidate?.serviceMs], [60, 0])
+})
+
+test('who was slow once gets another chance: what was measured long ago is forgotten', () => {
+  const book = new Book()
+  const announced = announcement({ ttlMs: 120_000 })
+  book.announced('a', announced, 0)
+  for (let run = 0; run < 9; run++) book.dispatched('a', MODEL, 0)(900)
+  assert.is(book.candidates(MODEL, 30_000)[0]?.serviceMs, 900)
+  assert.is(book.candidates(MODEL, 61_000)[0]?.serviceMs, undefined)
+  book.dispatched('a', MODEL, 70_000)(20)
+  assert.is(book.candidates(MODEL, 70_020)[0]?.serviceMs, 20)
 })
 
 test('the time of one request leaves out the round trip and those that were there before', () => {
