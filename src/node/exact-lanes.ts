@@ -3,11 +3,11 @@
  * what a referee runs comes from strangers, and may end its process. Referees are started when they are needed; what
  * answers for a provided model, ahead of that where there is memory for it, since whoever asks for a trace waits.
  */
-import { availableParallelism, loadavg } from 'node:os'
 import { checkExactLane, type LaneJudgement, warmExactLane } from '../../models/calibration/index.ts'
 import { createExactRuntime, type ExactRuntime } from '../../models/runtime/index.ts'
 import type { ModelStore, StoredModel } from '../../models/store/index.ts'
 import { REFEREES_MAX, WARM_BYTES_MAX, WARM_FREE_BYTES_MIN, WARM_LANES_MAX } from './constants.ts'
+import { untilIdle } from './idleness.ts'
 import type { Log } from './log.ts'
 import { readMeasurement, writeMeasurement } from './measurements.ts'
 
@@ -20,8 +20,8 @@ export interface ExactLanes {
   /** What answers and traces for a model that this node provides. */
   provider(model: StoredModel): ExactRuntime
   /**
-   * Starts that and runs it once, one model after the other, for the first few and where memory is free. It may be used
-   * meanwhile. Never rejects; resolves when there is nothing more to do about it.
+   * Starts that and runs it once, one model after the other, for the first few, when the machine has time to spare and where
+   * memory is free. It may be used meanwhile. Never rejects; resolves when there is nothing more to do about it.
    */
   warm(model: StoredModel): Promise<void>
   /** What judges disputes and proofs about a model of the store; undefined where it is not there or has no plan. */
@@ -58,8 +58,8 @@ export interface ExactLanesComponents {
   readonly log: Log
   /** Memory that a process might still take, in bytes. Default: what the system says. */
   readonly freeBytes?: () => number
-  /** Whether the machine has time to spare. Default: half of its processors had nothing to do in the last minute. */
-  readonly isIdle?: () => boolean
+  /** Resolves when the machine has time to spare; rejects when the signal is aborted. */
+  readonly idle?: (signal: AbortSignal) => Promise<void>
 }
 
 /** Whether a provider's process that has nothing to do stays: see `NativeRuntimeInit.isKept`. */
@@ -77,7 +77,7 @@ export function createExactLanes(components: ExactLanesComponents): ExactLanes {
     create,
     log,
     freeBytes = () => process.availableMemory(),
-    isIdle = () => (loadavg()[0] ?? 0) <= availableParallelism() / 2,
+    idle = untilIdle,
   } = components
   const providers = new Map<string, ExactRuntime>()
   /** The one used longest ago comes first. */
@@ -146,10 +146,11 @@ export function createExactLanes(components: ExactLanesComponents): ExactLanes {
   async function warmUp(model: StoredModel): Promise<void> {
     const { cid, manifest } = model
     if (stopping.signal.aborted || warmed.has(cid) || warmed.size >= WARM_LANES_MAX) return
-    // What nobody has asked for yet must not slow what somebody has.
-    if (freeBytes() < WARM_FREE_BYTES_MIN || !isIdle()) return
-    warmed.add(cid)
     try {
+      // What nobody has asked for yet must not slow what somebody has.
+      await idle(stopping.signal)
+      if (freeBytes() < WARM_FREE_BYTES_MIN) return
+      warmed.add(cid)
       await warmExactLane(manifest, providerOf(model), stopping.signal)
     } catch (error) {
       // Whoever needs it is told then.

@@ -33,7 +33,7 @@ const root = Buffer.from(plan.root).toString('hex')
 /** Processes as they were made, with what was asked of each. */
 async function setUp(
   dataDirectory: string,
-  { freeBytes = WARM_FREE_BYTES_MIN, isIdle = true, leaf = (): number => 1 } = {},
+  { freeBytes = WARM_FREE_BYTES_MIN, idle = async (): Promise<void> => {}, leaf = (): number => 1 } = {},
 ) {
   const store = createMemoryModelStore()
   const made: { model: string; asked: string[]; closed: boolean }[] = []
@@ -71,7 +71,7 @@ async function setUp(
     create,
     log: silentLog,
     freeBytes: () => freeBytes,
-    isIdle: () => isIdle,
+    idle,
   })
   const add = (name: string): Promise<StoredModel> => {
     const manifest: Manifest = {
@@ -153,6 +153,18 @@ test('no more are run ahead than there is room for, in number and in memory', as
       'a node that stops starts nothing',
     )
   }
+})
+
+test('a busy machine runs nothing ahead, and does so when it has time', async ({ directory }) => {
+  const spare = Promise.withResolvers<void>()
+  const { lanes, made, add } = await setUp(directory, { idle: () => spare.promise })
+  const warmed = lanes.warm(await add('a'))
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.is(made.length, 0)
+  spare.resolve()
+  await warmed
+  assert.is(made.length, 1)
+  await lanes.close()
 })
 
 test('a process with nothing to do stays while it is small and memory is free', () => {
