@@ -14,8 +14,8 @@ export interface IdlenessOptions {
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<unknown>
 }
 
-/** Half of the processors had nothing to do: what nobody waits for may use one. */
-const IDLE_SHARE = 0.5
+/** Three quarters of the processors had nothing to do: what nobody waits for may use one, and other nodes may think the same. */
+const IDLE_SHARE = 0.75
 const IDLE_INTERVAL_MS = 3_000
 
 /** Resolves as soon as the machine had time to spare from one look to the next. Rejects when `signal` is aborted. */

@@ -19,9 +19,9 @@ async function looks(shares: readonly number[]): Promise<number> {
   return count
 }
 
-test('the machine is idle once half of its time from one look to the next was spare', async () => {
-  assert.is(await looks([0.5]), 1)
-  assert.is(await looks([0, 0.2, 0.49, 0.8]), 4)
+test('the machine is idle once three quarters of its time from one look to the next were spare', async () => {
+  assert.is(await looks([0.75]), 1)
+  assert.is(await looks([0, 0.2, 0.74, 0.8]), 4)
 })
 
 test('where no times are told there is nothing to wait for', async () => {
