@@ -92,6 +92,8 @@ export interface SimRequester {
   expose(key: string): void
   /** Somebody accuses this key, with no proof that holds. */
   accuse(key: string): void
+  /** Whoever had `formerKey` announces itself under a new one. */
+  renamed(provider: SimProvider, formerKey: string): void
   /** Whether it has met this provider. */
   knows(key: string): boolean
   /** Questions that are not closed, and re-checks that wait. */
@@ -339,12 +341,20 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     for (let tries = 0; met.size < model.knownMax && tries < 4 * model.knownMax; tries++) {
       const drawn = world.draw(modelClass, own)
       if (drawn === undefined || drawn.node === node || met.has(drawn.key)) continue
-      const { key, group } = drawn
-      const board = drawn.board(modelClass)
-      met.set(key, { group, board, serviceMs: undefined, notBeforeMs: 0, candidate: undefined })
-      metrics.met(drawn.key)
+      acquaint(met, drawn, modelClass)
     }
     return met
+  }
+
+  function acquaint(met: Map<string, Known>, { key, group, board }: SimProvider, modelClass: string): void {
+    met.set(key, {
+      group,
+      board: board(modelClass),
+      serviceMs: undefined,
+      notBeforeMs: 0,
+      candidate: undefined,
+    })
+    metrics.met(key)
   }
 
   /** What is known of a provider, whichever of its models it is about. */
@@ -694,6 +704,12 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     },
     // The proof is fetched, does not verify, and nothing follows: see `protocols/fraud`.
     accuse: () => metrics.message(node, node),
+    renamed(provider, formerKey) {
+      for (const modelClass of provider.models) {
+        const met = known.get(modelClass)
+        if (met?.delete(formerKey)) acquaint(met, provider, modelClass)
+      }
+    },
     knows: (key) => !entriesOf(key).next().done,
     get pending() {
       return jobs.size + waiting.length

@@ -177,11 +177,13 @@ export function runWorld(
 
   /** Under a new key, on the same machine. */
   function comeBack(provider: SimProvider): void {
-    const key = `${provider.key.split('#')[0]}#${byKey.size}`
+    const formerKey = provider.key
+    const key = `${formerKey.split('#')[0]}#${byKey.size}`
     provider.key = key
     provider.conduct = population[provider.node - spec.requesters]!.createConduct()
     byKey.set(key, provider)
     honest.set(key, provider.conduct.honest)
+    for (const requester of requesters) requester.renamed(provider, formerKey)
   }
 
   const requesterRandom = random.fork()

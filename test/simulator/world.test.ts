@@ -119,6 +119,18 @@ test('whoever tells the liar from the honest wrongly is found by the checkers, w
   }
 })
 
+test('whoever comes back under a new key is met again, and gains nothing by it', () => {
+  for (const kind of ['sleeper', 'whitewasher'] as const) {
+    const attackers = [{ kind, share: 0.3, rate: 0.5, honestJobs: 0 }]
+    const { row } = run({ jobs: 3000, newcomerShare: 0.1, attackers })
+    assert.ok(
+      kind === 'sleeper' ? row.saboteursFound <= 9 : row.saboteursFound > 30,
+      `${kind}: ${row.saboteursFound} keys of nine were found out`,
+    )
+    assert.is(row.error, 0)
+  }
+})
+
 test('a known provider is drawn no more than its share', () => {
   const { row } = run({ attackers: [], jobs: 3000, shareMax: 0.1, poolSize: 12 })
   assert.ok(row.loadShareMax < 0.11, String(row.loadShareMax))
