@@ -67,7 +67,7 @@ const KINDS: Readonly<Record<DisputeKind, string>> = {
   'contradicted-exact': 'its answer is not that of its own exact run',
   'contradicted-replay':
     'its answer is not that of its own exact run, nor what hardware like the one it declares gives here',
-  withheld: 'it did not show what it had signed',
+  withheld: 'it did not show how it came to its answer',
 }
 
 /** Shows how far a job is, on a terminal. */

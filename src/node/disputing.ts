@@ -250,7 +250,9 @@ export function createDisputing(components: DisputingComponents): Disputing {
       }
     } catch (error) {
       job.signal.throwIfAborted()
-      return failed(await failureOf(error, answer.provider, job.signal, false))
+      const code = await failureOf(error, answer.provider, job.signal, false)
+      if (code === 'withheld' || code === 'violated-protocol') reportWithheld(job, attempt, answer.provider)
+      return failed(code)
     }
   }
 
@@ -417,7 +419,9 @@ export function createDisputing(components: DisputingComponents): Disputing {
     } catch (error) {
       job.signal.throwIfAborted()
       const code = await failureOf(error, side.provider, job.signal)
-      return code === 'withheld' || code === 'violated-protocol' ? WITHHELD : OPEN
+      if (code !== 'withheld' && code !== 'violated-protocol') return OPEN
+      reportWithheld(job, party, side.provider)
+      return WITHHELD
     }
   }
 
@@ -566,6 +570,14 @@ export function createDisputing(components: DisputingComponents): Disputing {
     if (reports.some(({ loser, kind }) => loser === found.loser && kind === found.kind)) return
     reports.push(whole)
     log.warn('a provider lost a dispute', { ...whole })
+  }
+
+  /** No trace, or none of the leaves that it committed to: there is no step to name. */
+  function reportWithheld(job: DisputedJob, attempt: number, loser: string): void {
+    const steps = jobs.get(job.signed.id)?.sides.get(attempt)?.session.commitment.leafCount ?? 0
+    const bytes = movedBy(job.signed.id, attempt)
+    const kind = 'withheld'
+    report(job, { step: 0, steps, operator: '', loser, kind, refereeMs: 0, bytes, proof: undefined })
   }
 
   function movedBy(jobId: JobId, party: Party): number {

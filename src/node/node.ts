@@ -171,8 +171,9 @@ export interface ClosedJob {
 export interface DisputeReport {
   readonly jobId: JobId
   readonly model: string
-  /** The step at which it was caught, counted from 1, and how many its trace has; 0 where no step decided. */
+  /** The step at which it was caught, counted from 1; 0 where no step decided. */
   readonly step: number
+  /** How many its trace has; 0 where it gave none. */
   readonly steps: number
   /** ONNX operator of that step, or empty. */
   readonly operator: string
@@ -196,6 +197,7 @@ export type DisputeKind =
   | 'contradicted-exact'
   /** The same, and running it again here, on hardware of the class that its receipt declares, gave other bits. */
   | 'contradicted-replay'
+  /** It showed no trace, not the leaves that it committed to, or not what a step of them was given. */
   | 'withheld'
 
 export class JobError extends Error {

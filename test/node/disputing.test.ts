@@ -109,7 +109,8 @@ const AT_LEAVES: readonly (readonly [what: string, conduct: Conduct, waiting: Wa
 for (const [what, conduct, waiting, second] of AT_LEAVES) {
   test(`a commitment followed by ${what} is ${second.status}, and the honest provider is none the worse`, async () => {
     const found = await judgeBothWays(scene, { first: 'honest', second: { lies: LIES, ...conduct } }, waiting)
-    assert.equal(found, { first: UNDECIDED, second, proved: [], reported: [] })
+    const reported = second === WITHHELD ? ['second: withheld'] : []
+    assert.equal(found, { first: UNDECIDED, second, proved: [], reported })
   })
 }
 
@@ -166,7 +167,11 @@ for (const [what, conduct, waiting, code] of AT_DEMAND) {
       assert.is(traced.type === 'traceFailed' ? traced.code : traced.type, code)
       assert.is((await dispute.trace(1)).type, 'traced')
       assert.equal(dispute.proofs, [])
-      assert.equal(dispute.disputing.reports(dispute.job.signed.id), [])
+      const isHeldAgainstIt = code === 'withheld' || code === 'violated-protocol'
+      assert.equal(
+        dispute.disputing.reports(dispute.job.signed.id).map(({ kind, step, proof }) => [kind, step, proof]),
+        isHeldAgainstIt ? [['withheld', 0, undefined]] : [],
+      )
     })
   })
 }
