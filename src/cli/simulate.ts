@@ -83,7 +83,7 @@ async function simulate(name: string, options: SimulateOptions, terminal: Termin
     })
     if (json) terminal.printJson(results)
     else for (const line of linesOf(outcomes)) terminal.print(line)
-    terminal.note(`${plan.scenario.name}: ${plan.scenario.shows}`)
+    terminal.note(`${plan.scenario.name} is there to see whether this holds: ${plan.scenario.shows}`)
     terminal.note(`report: ${join(directory, 'report.html')}`)
   } finally {
     terminal.progress('')

@@ -81,13 +81,17 @@ export class Fields {
   }
 
   choice<Name extends string>(key: string, names: readonly Name[], otherwise?: Name): Name {
-    const value = this.text(key, otherwise)
+    const value = this.#take(key) ?? otherwise
     const found = names.find((name) => name === value)
     if (found === undefined) {
+      // Whoever calls it by another name is told of that.
+      const others = Object.keys(this.#value).filter((name) => !this.#read.has(name))
+      const instead = others.length === 0 ? '' : `; there is only ${others.join(', ')}`
+      const got = JSON.stringify(value) ?? `nothing${instead}`
       throw new ScenarioError(
         'out-of-range',
         this.path(key),
-        `it must be one of ${names.join(', ')}; got ${value}`,
+        `it must be one of ${names.join(', ')}; got ${got}`,
       )
     }
     return found

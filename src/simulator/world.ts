@@ -307,7 +307,7 @@ export function runWorld(
   return {
     labels: Object.fromEntries(metrics.totals.labels),
     row: rowOf(spec, metrics, clock.events, executions(), providers, honest),
-    series: seriesOf(spec, metrics, series, providers),
+    series: seriesOf(spec, metrics, series, providers, executions()),
   }
 }
 
@@ -360,13 +360,13 @@ function seriesOf(
   { totals }: Metrics,
   points: readonly SeriesPoint[],
   providers: readonly SimProvider[],
+  executions: number,
 ): RunSeries {
   const latencies = totals.latenciesMs.slice(0, totals.latencies).sort()
   const work = providers.map(({ executions, traced, conduct }) => ({
     work: executions + traced,
     honest: conduct.honest,
   }))
-  const all = work.reduce((sum, one) => sum + one.work, 0)
   return {
     policy: policy.name,
     f,
@@ -377,7 +377,7 @@ function seriesOf(
     latencyMs: QUANTILES.map((share) => round(quantile(latencies, share))),
     shares: work
       .sort((a, b) => b.work - a.work)
-      .map((one) => ({ share: round(one.work / Math.max(1, all)), honest: one.honest })),
+      .map((one) => ({ share: round(one.work / Math.max(1, executions)), honest: one.honest })),
   }
 }
 

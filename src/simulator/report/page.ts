@@ -86,7 +86,7 @@ function opening({ input, rows, groups, points, jobs }: Study): Markup {
     {},
     element('p', { class: 'kind' }, 'Verimesh simulation'),
     element('h1', {}, input.title),
-    element('p', { class: 'purpose' }, input.purpose),
+    element('p', { class: 'purpose' }, 'To see whether this holds: ', input.purpose),
     element(
       'dl',
       {},

@@ -21,7 +21,7 @@ export interface Span {
 export interface ReportInput {
   /** The scenario's name. */
   readonly title: string
-  /** One sentence. */
+  /** What the scenario should show, in a sentence. */
   readonly purpose: string
   /** What a person types to get the same bytes again. */
   readonly command: string

@@ -49,7 +49,7 @@ export function summaryTable(study: Study): Markup {
     return element(
       'tr',
       {},
-      element('th', { scope: 'row' }, shortened(group.label, 32)),
+      element('th', { scope: 'row' }, shortened(group.label, 48)),
       SUMMARY.map(({ of }) => element('td', {}, of(rows))),
     )
   }
