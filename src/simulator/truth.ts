@@ -18,8 +18,11 @@ export const RIGHT = 'right'
 
 /** An honest answer: its last bits are those of the processor class, so that digests of classes differ. */
 export function rightAnswer(processorClass: number): Answer {
-  return { value: RIGHT, digest: `right ${processorClass}`, near: false }
+  // One for all: a million of them are kept for re-checks.
+  rightAnswers[processorClass] ??= { value: RIGHT, digest: `right ${processorClass}`, near: false }
+  return rightAnswers[processorClass]
 }
+const rightAnswers: Answer[] = []
 
 export function nearAnswer(provider: string): Answer {
   return { value: `near ${provider}`, digest: `near ${provider}`, near: true }
