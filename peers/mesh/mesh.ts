@@ -15,7 +15,13 @@ import {
   type Log,
 } from '../host/index.ts'
 import { loadPeers, savePeers } from '../snapshot/index.ts'
-import { REMEMBERED_ENOUGH, RTT_INTERVAL_MS, RTT_TIMEOUT_MS, SNAPSHOT_INTERVAL_MS } from './constants.ts'
+import {
+  REMEMBERED_ENOUGH,
+  RTT_AGAIN_MS,
+  RTT_INTERVAL_MS,
+  RTT_TIMEOUT_MS,
+  SNAPSHOT_INTERVAL_MS,
+} from './constants.ts'
 
 export interface MeshOptions extends Omit<HostOptions, 'clock'> {
   readonly bootstrap: readonly string[]
@@ -199,6 +205,23 @@ function watchConnections(host: Host, book: Book, clock: Clock, log: Log, signal
     },
     { signal },
   )
+  const measure = async ({ id, remotePeer }: Connection): Promise<void> => {
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(RTT_TIMEOUT_MS)])
+    try {
+      book.rttMeasured(remotePeer.toString(), await host.services.ping.ping(remotePeer, { signal: bounded }))
+    } catch (error) {
+      log.debug(`ping over ${id} failed: ${String(error)}`)
+    }
+  }
+  /** More than once: both ends may have just started, and be busy with that. */
+  const measureAgain = async (connection: Connection): Promise<void> => {
+    await measure(connection)
+    for (const afterMs of RTT_AGAIN_MS) {
+      await untilAborted(clock, afterMs, signal)
+      if (signal.aborted || connection.status !== 'open') return
+      await measure(connection)
+    }
+  }
   const look = (): void => {
     if (signal.aborted) return
     for (const { remotePeer, rtt, status } of host.getConnections()) {
@@ -220,11 +243,7 @@ function watchConnections(host: Host, book: Book, clock: Clock, log: Log, signal
         peerId.toString(),
         listenAddrs.map((address) => address.encapsulate(`/p2p/${peerId}`).toString()),
       )
-      const bounded = AbortSignal.any([signal, AbortSignal.timeout(RTT_TIMEOUT_MS)])
-      host.services.ping.ping(peerId, { signal: bounded }).then(
-        (rttMs) => book.rttMeasured(peerId.toString(), rttMs),
-        (error: unknown) => log.debug(`ping over ${connection.id} failed: ${String(error)}`),
-      )
+      void measureAgain(connection)
     },
     { signal },
   )
