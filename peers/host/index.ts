@@ -1,3 +1,4 @@
+export { parseMultiaddrs } from './addresses.ts'
 export type { Bootstrap, BootstrapOptions, BootstrapState } from './bootstrap.ts'
 export { dialRemembered, keepBootstrapped } from './bootstrap.ts'
 export { DEMERIT_PER_INVALID_MESSAGE, KAD_PROTOCOL } from './constants.ts'

@@ -13,6 +13,7 @@ import {
   type HostOptions,
   keepBootstrapped,
   type Log,
+  parseMultiaddrs,
 } from '../host/index.ts'
 import { loadPeers, savePeers } from '../snapshot/index.ts'
 import {
@@ -63,6 +64,8 @@ export interface Mesh {
 /** Starts a host and joins the mesh through `bootstrap` and remembered peers. Throws HostError; nothing stays then. */
 export async function joinMesh(options: MeshOptions): Promise<Mesh> {
   const { log, clock = systemClock, random = Math.random } = options
+  // Before anything runs that would have to be stopped again.
+  parseMultiaddrs(options.bootstrap, 'bootstrap')
   const host = await createHost({ ...options, clock })
   try {
     await options.onHost?.(host)

@@ -74,6 +74,7 @@ export function createOpenCalls(options: OpenCallsOptions): OpenCalls {
   const sender = new OfferSender({ connectionTo, log })
   const own = new Map<string, ReceivedOffer[]>()
   const ownCalls = new Allowances({ burst: OWN_BURST, perSecond: OWN_PER_SECOND, keysMax: 1 })
+  let isStopped = false
   const offering = createOffering(options, (route, sealed) => {
     for (const neighbour of ways(route)) sender.send(neighbour, sealed)
   })
@@ -206,6 +207,8 @@ export function createOpenCalls(options: OpenCallsOptions): OpenCalls {
       }
     },
     async stop() {
+      if (isStopped) return
+      isStopped = true
       offering.stop()
       if (options.hears) {
         gossip.unsubscribe(OPEN_CALL_TOPIC)

@@ -63,6 +63,27 @@ import { VERSION } from './version.ts'
  * running then.
  */
 export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
+  const opened: Closer[] = []
+  try {
+    return await openNode(config, opened)
+  } catch (error) {
+    for (const close of opened.toReversed()) {
+      try {
+        await close()
+      } catch (cause) {
+        // Why there is no node is what the caller has to know.
+        config.log.warn('a part of a node that did not start could not be closed', { error: String(cause) })
+      }
+    }
+    throw error
+  }
+}
+
+/** Closes a part of a node, which would keep the process alive. */
+type Closer = () => unknown
+
+/** `opened` takes how to close what is open, in the order of opening, for when the rest fails. */
+async function openNode(config: NodeConfig, opened: Closer[]): Promise<VerimeshNode> {
   const { dataDirectory, log, parts = {} } = config
   const startedAtMs = performance.now()
   // A key and people's inputs lie there.
@@ -89,7 +110,9 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     onFoundOut: distrust,
     ...(parts.reputation === undefined ? {} : { params: parts.reputation }),
   })
+  opened.push(() => reputation.close())
   const proofs = await openProofs({ dataDirectory, lanes, log, concerns, onExposed: expose })
+  opened.push(() => proofs.stop())
   let openCalls: OpenCalls | undefined
   let freeLanes: ProviderDriver['freeLanes'] = () => []
 
@@ -117,11 +140,15 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
         },
         hears: config.ephemeral !== true,
       })
+      opened.push(() => openCalls?.stop())
       await openCalls.start()
     },
-  }).catch(async (error: unknown) => {
-    await reputation.close()
-    throw error
+  })
+  opened.push(async () => {
+    // What speaks through the host ends before it does.
+    await openCalls?.stop()
+    await proofs.stop()
+    await mesh.stop()
   })
   const { host, book } = mesh
   const finder = createFinder({ mesh, reputation, isExposed: proofs.isExposed, log })
@@ -149,6 +176,7 @@ export async function createNode(config: NodeConfig): Promise<VerimeshNode> {
     onRecheck: (recheck) => config.onRecheck?.(recheck),
     log,
   })
+  opened.push(() => rechecking.close())
   const replaying = createReplaying({
     store,
     create: (model) => parts.createRuntime?.(model) ?? createNative(model, REPLAYER_IDLE_MS),

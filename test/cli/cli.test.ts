@@ -129,7 +129,7 @@ test('models add: what is no model is refused by name, and leaves nothing behind
     ['linked.onnx', 'external-data-escapes', /"link".*is a link/],
     ['nowhere.onnx', 'unreadable-input', /no file or directory "nowhere.onnx"/],
   ]
-  for (const pair of [wrong.slice(0, 3), wrong.slice(3)]) {
+  for (const pair of [wrong.slice(0, 4), wrong.slice(4)]) {
     await Promise.all(
       pair.map(async ([source, code, message]) => {
         const ended = await verimesh(['models', 'add', source, '--data', 'refused', '--json'])
@@ -273,12 +273,13 @@ test('infer refuses what cannot be asked, with the reason', async () => {
   const wrong: [args: string[], exit: number, code: string, message: RegExp][] = [
     [['--input', 'z=x.npy'], 2, 'usage', /no input "z"; it has: x/],
     [[], 2, 'usage', /--input x=FILE\.npy {2}\(float32\[batch, 2\]\)/],
+    [[...x, '--bootstrap', 'foo'], 1, 'invalid-multiaddr', /"foo" is no address to bootstrap from/],
     [['--input', 'x=missing.npy'], 1, 'unreadable-input', /"x" cannot be read from missing\.npy/],
     [['--input', 'x=flat.npy'], 1, 'invalid-job', /expected float32\[batch, 2\], given float32\[2\]/],
     [['--input', 'x=whole.npy'], 1, 'invalid-job', /expected float32\[batch, 2\], given int32\[1, 1\]/],
     [[...x, '--replicas', '3'], 1, 'not-enough-providers', /2 of the 3 providers.*verimesh start/],
   ]
-  for (const some of [wrong.slice(0, 3), wrong.slice(3)]) {
+  for (const some of [wrong.slice(0, 4), wrong.slice(4)]) {
     await Promise.all(
       some.map(async ([args, exit, code, message]) => {
         const ended = await ask([...args, '--json'])

@@ -8,9 +8,18 @@ import { encodeManifest, MANIFEST_FILE, type Manifest } from '../../models/manif
 import { importSource } from '../../models/source/index.ts'
 import { openModelStore, type StoredModel } from '../../models/store/index.ts'
 import { float32Elements, float32Tensor, type Tensor } from '../../models/tensor/index.ts'
+import type { Host } from '../../peers/host/index.ts'
+import { INFERENCE_PROTOCOL } from '../../protocols/inference/index.ts'
 import { verifyBundle } from '../../protocols/receipt/index.ts'
 import { startProvider } from '../../src/demo/processes.ts'
-import { JobError, type JobResult, type SubmitRequest, type VerimeshNode } from '../../src/node/index.ts'
+import {
+  JobError,
+  type JobResult,
+  type NodeConfig,
+  type SubmitRequest,
+  silentLog,
+  type VerimeshNode,
+} from '../../src/node/index.ts'
 import { scratchDirectory, startNode, stopNodes, untilKnown } from '../fixtures/nodes.ts'
 import { buildAddOneModel, buildLoopModel } from '../fixtures/onnx-builder.ts'
 import { until } from '../fixtures/until.ts'
@@ -258,6 +267,25 @@ test('a bootstrap that cannot be reached is told of and tried until it is there'
   await until('the bootstrap is found', () => state().connected)
   assert.is(state().error, undefined)
   assert.is(node.status().connections, 1)
+})
+
+test('a node that does not start leaves nothing running, however far it came', async () => {
+  const bootstrap = [{ multiaddrs: () => ['foo'] } as VerimeshNode]
+  const noAddress = await startNode({ bootstrap }).catch(({ message }: Error) => message)
+  assert.match(String(noAddress), /"foo" is no address to bootstrap from/)
+  let host: Host | undefined
+  const parts: NodeConfig['parts'] = {
+    onHost: async (libp2p) => {
+      host = libp2p
+      // The node's own server finds its place taken.
+      await libp2p.handle(INFERENCE_PROTOCOL, () => {})
+    },
+  }
+  const warnings: string[] = []
+  const log = { ...silentLog, warn: (message: string) => void warnings.push(message) }
+  const noPlace = await startNode({ parts, log }).catch(({ message }: Error) => message)
+  assert.match(String(noPlace), /[Hh]andler/)
+  assert.equal([host?.status, host?.getMultiaddrs(), warnings], ['stopped', [], []])
 })
 
 test('a port in use is named', async () => {
