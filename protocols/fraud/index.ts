@@ -37,6 +37,7 @@ export {
   proveShape,
   proveWiring,
 } from './prove.ts'
+export { accusedOf } from './statements.ts'
 export {
   type FraudVerdict,
   type FraudVerifier,

@@ -11,7 +11,7 @@ import {
   type TraceCommitment,
 } from '../receipt/index.ts'
 import { asFraudErrors, FraudError } from './errors.ts'
-import type { ProvenLeaf, TraceStatements } from './proof.ts'
+import type { FraudProof, ProvenLeaf, TraceStatements } from './proof.ts'
 
 /** Every signature is good, and all but the job's are the accused's. */
 export interface Statements {
@@ -78,6 +78,21 @@ export function openCommitments(
     verifyJob(sealedJob, right.commitment.jobCommitment)
     return { job: sealedJob, accused: left.provider, commitments: [left.commitment, right.commitment] }
   })
+}
+
+/**
+ * Whose key signed what the proof is about. The signatures are good, and all by one key about one job; whether they
+ * contradict each other is not looked at. Throws FraudError.
+ */
+export function accusedOf(proof: FraudProof): string {
+  switch (proof.claim) {
+    case 'receipts':
+      return openReceipts(proof.job, proof.receipts).accused
+    case 'commitments':
+      return openCommitments(proof.job, proof.commitments).accused
+    default:
+      return openStatements(proof).accused
+  }
 }
 
 /** Throws FraudError `wrong-leaf` unless the leaf is in the trace that was signed. */

@@ -1,5 +1,5 @@
 /** `verimesh fraud list` and `show`: what proofs this machine has, and what they claim. */
-import { decodeFraudProof, type FraudProof, fraudProofId } from '../../protocols/fraud/index.ts'
+import { accusedOf, decodeFraudProof, type FraudProof, fraudProofId } from '../../protocols/fraud/index.ts'
 import { openJob } from '../../protocols/receipt/index.ts'
 import { type CommonOptions, dataOption } from './options.ts'
 import { openProofs, readProof } from './proof-file.ts'
@@ -31,6 +31,8 @@ export async function show(text: string, { data, json }: CommonOptions, terminal
     bytes: bytes.byteLength,
     claim: proof.claim,
     says: CLAIMS[proof.claim],
+    accused: accusedOf(proof),
+    verified: false,
     job: Buffer.from(openJob(proof.job).commitment).toString('hex'),
     model: job.model,
     requester: job.requester,
@@ -39,13 +41,14 @@ export async function show(text: string, { data, json }: CommonOptions, terminal
   if (json) return terminal.printJson(facts)
   terminal.print(`proof     ${facts.id}, ${facts.bytes} bytes`)
   terminal.print(`claims    ${facts.says}`)
+  terminal.print(`accused   ${facts.accused}`)
   terminal.print(`job       ${facts.job}`)
   terminal.print(`model     ${facts.model}`)
   terminal.print(`asked by  ${facts.requester}`)
   terminal.print(
     `public    ${facts.publishable ? 'yes, its requester allowed it' : 'no: it is not passed on'}`,
   )
-  terminal.note('nothing was verified: verimesh fraud verify')
+  terminal.note('nothing of what it claims was verified: verimesh fraud verify')
 }
 
 const CLAIMS: Readonly<Record<FraudProof['claim'], string>> = {

@@ -10,6 +10,7 @@ import {
 } from '../../models/runtime/index.ts'
 import { type FraudVerdict, fraudProofId, verifyFraudProof } from '../../protocols/fraud/index.ts'
 import type { VerifyOptions } from './fraud.ts'
+import { dataOption } from './options.ts'
 import { readProof } from './proof-file.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -37,7 +38,7 @@ export async function verify(
     terminal.print(`${verdict.status}: ${damaged}${verdict.message}`)
     if (verdict.status === 'undecided' && verdict.code === 'unknown-model')
       terminal.note(
-        `name the model with --model, or add it: verimesh models add ${await nameOf(verdict.message)}`,
+        `name the model with --model, or add it: verimesh models add ${await nameOf(verdict.message)}${dataOption(options.data)}`,
       )
     if (verdict.status === 'undecided' && verdict.code === 'other-plan')
       terminal.note('the model is another one than the proof is about, or was planned by other rules')
@@ -49,7 +50,7 @@ export async function verify(
   terminal.print(`  model  ${model}`)
   if (position !== undefined)
     terminal.print(
-      `  at     ${position} in its trace, from 0${operator === undefined ? '' : ` (${operator})`}`,
+      `  at     step ${position + 1} of its trace${operator === undefined ? '' : ` (${operator})`}`,
     )
   terminal.note(`verified offline in ${(elapsedMs / 1000).toFixed(2)} s, on nobody's word`)
 }

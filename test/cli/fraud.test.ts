@@ -74,7 +74,8 @@ test('a proof that is cut short is invalid: exit code 4', async () => {
 test('show says what is claimed and that nothing was verified; list knows of nobody yet', async () => {
   const shown = await fraud('show', proof)
   assert.match(shown.stdout, /gave what it does not give/)
-  assert.match(shown.stderr, /nothing was verified/)
+  assert.match(shown.stdout, new RegExp(`accused +${LIAR.peerId}`))
+  assert.match(shown.stderr, /nothing of what it claims was verified/)
   const listed = await fraud('list', '--json')
   assert.equal(JSON.parse(listed.stdout), [])
 })
