@@ -323,6 +323,8 @@ function median(values: readonly number[]): number {
 }
 
 function format(spread: number): string {
+  // "0.0e+0" is no way to say that they are equal.
+  if (spread === 0) return '0'
   return Number.isFinite(spread) ? spread.toExponential(1) : 'infinitely'
 }
 

@@ -126,7 +126,7 @@ function runNpm(args: readonly string[], signal: AbortSignal | undefined): Promi
   })
   child.once('close', (code) => {
     if (code === 0) return resolve(output)
-    const why = npmComplaint(complaint) || `it ended with ${code ?? 'a signal'}`
+    const why = npmComplaint(complaint) || `it ended with ${code ?? 'a signal'}${lastLine(complaint)}`
     reject(
       new SourceError(
         /ENOSPC/.test(complaint) ? 'disk-full' : 'npm-failed',
@@ -135,6 +135,12 @@ function runNpm(args: readonly string[], signal: AbortSignal | undefined): Promi
     )
   })
   return promise
+}
+
+/** What npm printed last, for what it does not mark as an error. */
+function lastLine(text: string): string {
+  const line = text.trimEnd().split('\n').at(-1)?.trim() ?? ''
+  return line === '' ? '' : `; the last that it said: ${line.slice(0, 300)}`
 }
 
 /** The lines in which npm says what is wrong, without its advice on log files. */

@@ -149,9 +149,11 @@ function asListenError(error: unknown, listen: readonly string[]): unknown {
   if (inUse !== null) {
     return new HostError(
       'port-in-use',
-      `Port ${inUse[1]} is in use, perhaps by another node on this machine. Stop that one, or listen on another ` +
-        `port (--listen /ip4/0.0.0.0/tcp/0 takes any free one).`,
-      { cause: error },
+      `Port ${inUse[1]} is in use: something else listens there already, perhaps another node on this machine, so ` +
+        `${listen.join(', ')} cannot be listened on. Stop it, or listen on another port ` +
+        '(--listen /ip4/0.0.0.0/tcp/0 takes any free one).',
+      // Without libp2p's own text, which advises on settings that nobody here can reach.
+      { cause: new Error(inUse[0]) },
     )
   }
   const refused = /(EACCES|EADDRNOTAVAIL|EAFNOSUPPORT|EINVAL)[^\n]*/.exec(message)

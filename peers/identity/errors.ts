@@ -1,8 +1,9 @@
 export type IdentityErrorCode =
   /** The file is there but is no valid key. Never overwritten: the key may be rescued from a backup. */
   | 'corrupt-identity'
-  /** The file system refused to read or write it. */
+  /** The file system refused to read it, or to write it. */
   | 'unreadable'
+  | 'unwritable'
   | 'disk-full'
 
 export class IdentityError extends Error {

@@ -99,9 +99,9 @@ function asIdentityError(error: unknown, path: string, doing: 'read' | 'write'):
     )
   }
   return new IdentityError(
-    'unreadable',
+    doing === 'read' ? 'unreadable' : 'unwritable',
     path,
-    `Could not ${doing} the identity file ${path} (${code ?? String(error)}). Check who owns the data directory and its permissions.`,
+    `Could not ${doing} the identity file ${path} (${code ?? String(error)}). Choose another data directory (--data), or check who owns this one and its permissions.`,
     { cause: error },
   )
 }
