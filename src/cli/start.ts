@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { type Command, Option } from 'commander'
 import { CATALOGUE } from '../../models/catalogue/index.ts'
 import { openModelStore, type StoredModel } from '../../models/store/index.ts'
+import { parseMultiaddrs } from '../../peers/host/index.ts'
 import { startControlServer } from '../control/index.ts'
 import { createLog, createNode, type VerimeshNode } from '../node/index.ts'
 import { findOrAddModel } from './models.ts'
@@ -80,10 +81,15 @@ async function start(options: StartOptions, terminal: Terminal): Promise<void> {
     json: options.jsonLogs,
     write: (line) => terminal.print(line),
   })
+  // Before models are fetched, which takes minutes.
+  parseMultiaddrs(options.listen, 'listen')
+  parseMultiaddrs(options.bootstrap, 'bootstrap')
   const store = await openModelStore(options.data)
   const models: StoredModel[] = []
-  for (const source of options.model)
+  for (const source of options.model) {
+    log.info('looking for the model, and fetching it where it is not here', { model: source })
     models.push(...(await findOrAddModel(source, { store, data: options.data, terminal })))
+  }
 
   const node = await createNode({
     dataDirectory: options.data,
@@ -98,7 +104,10 @@ async function start(options: StartOptions, terminal: Terminal): Promise<void> {
   let control: Awaited<ReturnType<typeof startControlServer>> | undefined
   try {
     control = await startControlServer(node, { dataDirectory: options.data, log })
-    for (const { cid } of models) await node.provide(cid)
+    for (const { cid, name } of models) {
+      log.info('checking and loading the model', { model: name, cid })
+      await node.provide(cid)
+    }
     tell(node, models, options, terminal, log)
     await untilAsked(log)
     log.info('shutting down: nothing new is taken, what runs is finished')
