@@ -70,3 +70,8 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
 export function catalogueEntry(name: string): CatalogueEntry | undefined {
   return CATALOGUE.find((entry) => entry.name === name)
 }
+
+/** What `verimesh models add` has to be given for a model: the name of the catalogue, else `SOURCE`, for the person to fill in. */
+export function sourceOf(cid: string): string {
+  return CATALOGUE.find((entry) => entry.cid === cid)?.name ?? 'SOURCE'
+}

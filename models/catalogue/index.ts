@@ -1,2 +1,2 @@
-export { CATALOGUE, type CatalogueEntry, catalogueEntry } from './catalogue.ts'
+export { CATALOGUE, type CatalogueEntry, catalogueEntry, sourceOf } from './catalogue.ts'
 export { type CatalogueImportOptions, importCatalogueEntry } from './entry.ts'

@@ -7,7 +7,7 @@ import type { Tensor } from '../../models/tensor/index.ts'
 import { writeMeasurement } from '../node/index.ts'
 import { CommandError } from './failure.ts'
 import { readInputs } from './inputs.ts'
-import { resolveModel } from './model-address.ts'
+import { addCommand, resolveModel } from './model-address.ts'
 import { type CommonOptions, collect } from './options.ts'
 import { table } from './table.ts'
 import type { Terminal } from './terminal.ts'
@@ -41,7 +41,7 @@ async function calibrateCommand(
   const cid = resolveModel(text, store)
   const model = store.get(cid)
   if (model === undefined) {
-    throw new CommandError('unknown-model', `${text} is not on this machine: verimesh models add SOURCE`)
+    throw new CommandError('unknown-model', `${text} is not on this machine: ${addCommand(cid, data)}`)
   }
   const inputs =
     sample.length === 0

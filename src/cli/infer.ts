@@ -13,7 +13,8 @@ import type { ClosedJob, JobResult } from '../node/index.ts'
 import { CommandError } from './failure.ts'
 import { readInputs } from './inputs.ts'
 import { resolveModel } from './model-address.ts'
-import { type AskOptions, askOptions, canaryNote, collect, countedNote, termsOf } from './options.ts'
+import { askNotes } from './notes.ts'
+import { type AskOptions, askOptions, collect, termsOf } from './options.ts'
 import { fileName } from './receipt.ts'
 import { noteUnreachable, openSession } from './session.ts'
 import { table } from './table.ts'
@@ -76,8 +77,7 @@ async function infer(text: string, options: InferOptions, terminal: Terminal): P
     if (closed.bundleError !== undefined) terminal.note(`warning: ${closed.bundleError.message}`)
     const final = { ...result, verdict: closed.verdict }
     const isHeld = store.get(model) !== undefined
-    for (const note of [countedNote(options, isHeld), canaryNote(options, isHeld)])
-      if (note !== undefined) terminal.note(note)
+    for (const note of askNotes(options, model, isHeld, [closed.verdict])) terminal.note(note)
     if (!options.json) for (const dispute of closed.disputes) terminal.note(disputeLine(dispute))
     if (options.out === '-') await writeOnly(result.outputs)
     else await show(final, closed, options, terminal)

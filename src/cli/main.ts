@@ -1,16 +1,19 @@
 import { Command, CommanderError, type Option } from 'commander'
 import { prepareHeap, VERSION } from '../node/index.ts'
-import { reportFailure } from './failure.ts'
+import { reportFailure, reportMisuse } from './failure.ts'
 import { defaultDataDirectory } from './options.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
 
 prepareHeap()
 const terminal = createTerminal()
+/** Looked for before anything is parsed: what cannot be parsed is told in the same form. */
+const isJson = process.argv.includes('--json')
 const dataDirectory = defaultDataDirectory()
 const program = new Command('verimesh')
   .description('AI inference by machines you cannot see, with receipts that you can check.')
   .version(VERSION, '-V, --version')
   .exitOverride()
+  .configureOutput(isJson ? { writeErr: () => {} } : {})
   // "(default: [])" and "(default: false)" tell nobody anything.
   .configureHelp({ optionDescription: describeOption })
   .showHelpAfterError('(more with --help)')
@@ -57,8 +60,6 @@ try {
 } catch (error) {
   process.exitCode =
     error instanceof CommanderError
-      ? error.exitCode === 0
-        ? 0
-        : 2
-      : reportFailure(error, terminal, process.argv.includes('--json'))
+      ? reportMisuse(error, terminal, isJson)
+      : reportFailure(error, terminal, isJson)
 }

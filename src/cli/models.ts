@@ -10,7 +10,7 @@ import { type ModelStore, openModelStore, type StoredModel, StoreError } from '.
 import { printable } from '../node/index.ts'
 import { addCalibrateCommand, calibrateModel, describeCalibration } from './calibrate.ts'
 import { CommandError } from './failure.ts'
-import { resolveModel } from './model-address.ts'
+import { resolveModel, verifyMeantAddress } from './model-address.ts'
 import { type CommonOptions, collect, dataOption } from './options.ts'
 import { addProbeCommand } from './probe.ts'
 import { openSession } from './session.ts'
@@ -104,6 +104,7 @@ export async function addModel(
   const isThere = await exists(source)
   const isCatalogue = entry !== undefined && !isThere
   if (!isThere && !isCatalogue && !source.includes(':')) {
+    verifyMeantAddress(source)
     throw new CommandError(
       'unreadable-input',
       `there is no file or directory "${source}", and the catalogue has no model of that name. It takes ` +

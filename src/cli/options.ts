@@ -108,6 +108,11 @@ export function termsOf(options: AskOptions): Omit<SubmitRequest, 'model' | 'inp
   const { risk, value } = options
   if (value !== undefined && risk === undefined)
     throw new CommandError('usage', '--value divides the risk that is accepted: give a --risk too')
+  if (policy === 'referee' && replicas === 1)
+    throw new CommandError(
+      'usage',
+      "--policy referee settles what providers disagree about, and one has nobody to disagree with: give --replicas 2 or more, or leave the policy out to take one provider's word",
+    )
   return {
     ...(risk === undefined ? {} : { risk }),
     ...(value === undefined ? {} : { value }),
@@ -122,20 +127,6 @@ export function termsOf(options: AskOptions): Omit<SubmitRequest, 'model' | 'inp
     bundleDirectory: join(data, 'receipts'),
     digestsOnly,
   }
-}
-
-/** What a person is told whose disagreements were counted because nobody here can judge them. */
-export function countedNote(options: AskOptions, holdsModel: boolean): string | undefined {
-  if (holdsModel || options.policy !== undefined || options.replicas === 1) return undefined
-  if (options.risk !== undefined)
-    return `answers that differ are weighed by the records of those who give them, since this machine does not hold the model; with it, it runs such a job itself: verimesh models add${dataOption(options.data)}`
-  return `votes were counted, since this machine does not hold the model; with it, a referee decides: verimesh models add${dataOption(options.data)}`
-}
-
-/** What a person is told whose canaries cannot be sent. */
-export function canaryNote({ canary, data }: AskOptions, holdsModel: boolean): string | undefined {
-  if (holdsModel || canary === undefined || canary === 0) return undefined
-  return `no canaries were sent: who sends one has to be able to judge, which takes the model: verimesh models add${dataOption(data)}`
 }
 
 /** `$VERIMESH_DATA`, else `verimesh` in the place for a user's data (XDG base directories), else `~/.verimesh`. */
@@ -163,6 +154,13 @@ export function parseReplicas(value: string): number {
   return count
 }
 
+/** Of a canary: there has to be somebody to disagree. */
+export function parseProbeReplicas(value: string): number {
+  const replicas = parseReplicas(value)
+  if (replicas < 2) throw new InvalidArgumentError(`it must be from 2 to ${REPLICAS_MAX}.`)
+  return replicas
+}
+
 function parseRisk(value: string): number {
   const risk = Number(value)
   if (!(risk > 0 && risk < 1))
@@ -187,7 +185,7 @@ export function parseRate(value: string): number {
 export function parseSeconds(value: string): number {
   const seconds = Number(value)
   if (!Number.isFinite(seconds) || seconds <= 0)
-    throw new InvalidArgumentError('it must be a number of seconds.')
+    throw new InvalidArgumentError('it must be a number of seconds, and more than 0.')
   return seconds
 }
 

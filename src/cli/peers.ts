@@ -16,6 +16,7 @@ import {
   standingOf,
 } from '../../peers/reputation/index.ts'
 import { createSigner } from '../../protocols/envelope/index.ts'
+import { isAccusablePeerId } from '../../protocols/fraud/index.ts'
 import { connectControl } from '../control/index.ts'
 import { type ExplainedStanding, type PeerStatus, printable } from '../node/index.ts'
 import { CommandError } from './failure.ts'
@@ -132,6 +133,11 @@ async function explain(peer: string, { data, json }: CommonOptions, terminal: Te
   const standing =
     running === undefined ? standingFrom(readReputation(data), peer) : await running.standing(peer)
   if (standing === undefined) {
+    if (!isAccusablePeerId(peer))
+      throw new CommandError(
+        'usage',
+        `"${peer}" is no peer id: those begin with 12D3KooW and have 52 characters. Known peers: verimesh peers${dataOption(data)}`,
+      )
     throw new CommandError(
       'unknown-peer',
       `nothing was seen of ${peer}: it is a newcomer, and never asked alone where a --risk decides. Known peers: verimesh peers${dataOption(data)}`,

@@ -5,7 +5,14 @@ import type { Lane } from '../../models/runtime/index.ts'
 import { openModelStore } from '../../models/store/index.ts'
 import { type ClosedJob, JobError, type JobResult } from '../node/index.ts'
 import { resolveModel } from './model-address.ts'
-import { type CommonOptions, collect, parseCount, parseRate, parseReplicas, parseSeconds } from './options.ts'
+import {
+  type CommonOptions,
+  collect,
+  parseCount,
+  parseProbeReplicas,
+  parseRate,
+  parseSeconds,
+} from './options.ts'
 import { noteUnreachable, openSession, type Session } from './session.ts'
 import type { Terminal } from './terminal.ts'
 import { canaryLines, showProgress } from './verdict.ts'
@@ -31,7 +38,7 @@ export function addProbeCommand(models: Command, terminal: Terminal, dataDirecto
       'ask its providers canaries: jobs with drawn inputs, so that proofs against those who lie may be published',
     )
     .option('--count <n>', 'how many, one after the other', parseCount, COUNT_DEFAULT)
-    .option('--replicas <n>', 'how many providers run each, from 2 to 15', parseReplicas, 2)
+    .option('--replicas <n>', 'how many providers run each, from 2 to 15', parseProbeReplicas, 2)
     .addOption(
       new Option(
         '--lane <name>',
@@ -78,12 +85,17 @@ async function probe(text: string, options: ProbeOptions, terminal: Terminal): P
   const model = resolveModel(text, await openModelStore(options.data))
   const session = await openSession({ ...options, terminal })
   const outcomes: Outcome[] = []
+  let told: string[] = []
   try {
     for (let number = 1; number <= options.count; number++) {
       const outcome = await sendCanary(session, model, options, terminal)
       terminal.progress('')
       outcomes.push(outcome)
-      if (!options.json) for (const line of linesOf(outcome)) terminal.note(line)
+      const lines = linesOf(outcome)
+      // What keeps one from being answered keeps the next: it is told once.
+      if (!options.json && lines.join() !== told.join()) for (const line of lines) terminal.note(line)
+      told = 'failure' in outcome ? lines : []
+      if (isHopeless(outcome)) break
     }
     if (session.via === 'short-lived-node' && proofsOf(outcomes).length > 0) {
       terminal.progress('telling others of what was found ...')
@@ -95,6 +107,16 @@ async function probe(text: string, options: ProbeOptions, terminal: Terminal): P
     await session.close()
   }
   show(model, outcomes, options, terminal)
+  if (answersOf(outcomes).length === 0) process.exitCode = 1
+}
+
+/** Whether there are too few to ask: nobody was, and whoever is missing will be missing for the next canary. */
+function isHopeless(outcome: Outcome): boolean {
+  return (
+    'failure' in outcome &&
+    outcome.failure.code === 'not-enough-providers' &&
+    outcome.failure.attempts.length === 0
+  )
 }
 
 /** What the mesh makes impossible is an outcome; a canary that cannot be sent at all is a failure of the command. */
@@ -152,6 +174,8 @@ function show(model: string, outcomes: readonly Outcome[], { json }: ProbeOption
     })
     return
   }
+  // Why was told.
+  if (answered.length === 0) return
   const counts = [
     `${answered.length - disputed} agreed`,
     `${disputed} disputed`,

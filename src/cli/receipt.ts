@@ -33,7 +33,14 @@ export function addReceiptCommands(program: Command, terminal: Terminal): void {
 }
 
 async function verify(file: string, options: VerifyOptions, terminal: Terminal): Promise<void> {
-  const report = await verifyBundle(await readBounded(file), () => turn())
+  const report = await verifyBundle(await readBounded(file), () => turn()).catch((error: unknown) => {
+    if (!(error instanceof ReceiptError)) throw error
+    throw new ReceiptError(
+      error.code,
+      `${error.message}. ${file} was changed or damaged since it was signed, or is no result bundle: do not rely on it`,
+      { cause: error.cause },
+    )
+  })
   const unpacked = options.unpack === undefined ? [] : await unpack(report, options.unpack)
   const recheck = await readMark(file)
   if (options.json) {

@@ -7,13 +7,15 @@ import {
   decodeImage,
   type Execute,
   type PageReading,
+  TaskError,
   type TaskModel,
 } from '../../models/task/index.ts'
 import { type DisputeReport, type JobResult, printable } from '../node/index.ts'
 import type { Verdict } from '../verification/index.ts'
 import { CommandError } from './failure.ts'
 import { resolveModel } from './model-address.ts'
-import { type AskOptions, askOptions, canaryNote, countedNote, termsOf } from './options.ts'
+import { askNotes } from './notes.ts'
+import { type AskOptions, askOptions, termsOf } from './options.ts'
 import { noteUnreachable, openSession, type Session } from './session.ts'
 import type { Terminal } from './terminal.ts'
 import { disputeLine, doubtOf } from './verdict.ts'
@@ -54,7 +56,7 @@ async function run(text: string, file: string, options: AskOptions, terminal: Te
   const terms = termsOf(options)
   const store = await openModelStore(options.data)
   const cid = resolveModel(text, store)
-  const image = await decodeImage(await readInput(file))
+  const image = await readImage(file)
   const startedAtMs = performance.now()
   const stop = new AbortController()
   const onInterrupt = (): void => stop.abort(new CommandError('refused', 'interrupted'))
@@ -87,10 +89,11 @@ async function run(text: string, file: string, options: AskOptions, terminal: Te
     if (reading.text === '') terminal.note('no text found')
     else if (!options.json) terminal.print(reading.text.split('\n').map(printable).join('\n'))
     terminal.progress('waiting for the last replicas, for the record ...')
-    show(reading, await Promise.all(asked), elapsedMs, options, terminal)
+    const jobs = await Promise.all(asked)
+    show(reading, jobs, elapsedMs, options, terminal)
     const isHeld = store.get(cid) !== undefined
-    for (const note of [countedNote(options, isHeld), canaryNote(options, isHeld)])
-      if (note !== undefined) terminal.note(note)
+    const verdicts = jobs.map(({ verdict }) => verdict)
+    for (const note of askNotes(options, cid, isHeld, verdicts)) terminal.note(note)
     await session.finish(options, stop.signal)
   } finally {
     terminal.progress('')
@@ -145,7 +148,8 @@ function show(
   const seconds = (elapsedMs / 1000).toFixed(1)
   terminal.note(`jobs: ${jobs.length} in ${seconds} s, answered by ${providers.size} of the mesh`)
   for (const line of restsOn(jobs, options)) terminal.note(line)
-  const doubts = jobs.flatMap(({ wrong }) => wrong ?? [])
+  // What this machine ran too is not wrong by anybody's record.
+  const doubts = jobs.flatMap(({ wrong }) => (wrong === undefined || wrong === 0 ? [] : [wrong]))
   if (doubts.length > 0) {
     const worst = doubtOf(Math.max(...doubts))
     terminal.note(
@@ -199,6 +203,17 @@ const LABELS: readonly {
   { label: 'refereed', means: 'a dispute was decided by running the disputed step again' },
   { label: 'recomputed', means: 'this machine ran it again itself' },
 ]
+
+/** Throws CommandError, or TaskError with the name of the file. */
+async function readImage(file: string): ReturnType<typeof decodeImage> {
+  const bytes = await readInput(file)
+  try {
+    return await decodeImage(bytes)
+  } catch (error) {
+    if (!(error instanceof TaskError)) throw error
+    throw new TaskError(error.code, `${file}: ${error.message}`, { cause: error.cause })
+  }
+}
 
 async function readInput(file: string): Promise<Uint8Array> {
   try {

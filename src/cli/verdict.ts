@@ -34,6 +34,7 @@ export function verdictLine(verdict: Verdict, elapsedMs: number, wrong?: number)
 
 /** How sure an answer is, in words. */
 export function doubtOf(wrong: number): string {
+  if (wrong === 0) return 'not wrong, since this machine ran it too'
   return `wrong with a probability of at most ${Number(wrong.toPrecision(2))}`
 }
 

@@ -12,6 +12,7 @@
  */
 
 import { setImmediate as turn } from 'node:timers/promises'
+import { sourceOf } from '../../models/catalogue/index.ts'
 import type { Manifest } from '../../models/manifest/index.ts'
 import type { Lane } from '../../models/runtime/index.ts'
 import { encodeTensors, type Tensor } from '../../models/tensor/index.ts'
@@ -76,7 +77,9 @@ export function createCanaries(components: CanariesComponents): Canaries {
     const { model, recomputeRate, ...terms } = request
     if (!holds(model) || manifest.plan === undefined) {
       refuse(
-        `a canary is for whoever can judge and prove: this node does not hold ${model}, or the model has no exact lane. verimesh models add`,
+        manifest.plan === undefined
+          ? `a canary is for whoever can judge and prove, and ${manifest.name} has no exact lane to do it in`
+          : `a canary is for whoever can judge and prove, and this node does not hold ${model}: verimesh models add ${sourceOf(model)}`,
       )
     }
     const signal =

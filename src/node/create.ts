@@ -2,6 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import { peerIdFromString } from '@libp2p/peer-id'
+import { sourceOf } from '../../models/catalogue/index.ts'
 import {
   createExactRuntime,
   createNativeRuntime,
@@ -359,7 +360,7 @@ async function openNode(config: NodeConfig, opened: Closer[]): Promise<VerimeshN
     if (model === undefined) {
       throw new NodeError(
         'unknown-model',
-        `${cid} is not in the store of this node: add it with verimesh models add SOURCE`,
+        `${cid} is not in the store of this node: add it with verimesh models add ${sourceOf(cid)}`,
       )
     }
     const { manifest } = model

@@ -1,3 +1,4 @@
+import { sourceOf } from '../../models/catalogue/index.ts'
 import { type Manifest, verifyInputs } from '../../models/manifest/index.ts'
 import type { Lane } from '../../models/runtime/index.ts'
 import type { Policy } from '../../protocols/receipt/index.ts'
@@ -50,7 +51,9 @@ export function verifyTerms(request: SubmitRequest, manifest: Manifest, canRecom
     invalid(`the share of jobs to compute again must be from 0 to 1; got ${recomputeRate}`)
   }
   if (recomputeRate > 0 && !canRecompute) {
-    invalid('this node does not hold the model, and cannot compute anything again: verimesh models add')
+    invalid(
+      `this node does not hold the model, and cannot compute anything again: verimesh models add ${sourceOf(request.model)}`,
+    )
   }
   const timeoutMs = request.timeoutMs ?? JOB_TIMEOUT_DEFAULT_MS
   if (!Number.isFinite(timeoutMs) || timeoutMs < 1 || timeoutMs > JOB_TIMEOUT_MAX_MS) {
@@ -94,6 +97,11 @@ function countedTerms(request: SubmitRequest, manifest: Manifest, canRecompute: 
   const replicas = request.replicas ?? (referee ? REFEREE_REPLICAS : REPLICAS_DEFAULT)
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > REPLICAS_MAX) {
     invalid(`replicas must be a whole number from 1 to ${REPLICAS_MAX}; got ${replicas}`)
+  }
+  if (referee && replicas < REFEREE_REPLICAS) {
+    invalid(
+      `a referee settles what providers disagree about, and takes ${REFEREE_REPLICAS} replicas at least; got ${replicas}`,
+    )
   }
   const quorum = request.quorum ?? majorityOf(replicas)
   if (!Number.isInteger(quorum) || quorum * 2 <= replicas || quorum > replicas) {

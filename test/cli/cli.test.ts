@@ -61,11 +61,12 @@ test.after(async () => {
 })
 
 test('help and version work without anything, and a wrong call ends with 2', async () => {
-  const [help, version, wrong, incomplete] = await Promise.all([
+  const [help, version, wrong, incomplete, program] = await Promise.all([
     verimesh(['--help']),
     verimesh(['--version']),
     verimesh(['dance']),
     verimesh(['infer', 'tiny', '--replicas', 'many']),
+    verimesh(['infer', 'tiny', '--replicas', 'many', '--json']),
   ])
   assert.is(help.code, 0)
   assert.match(help.stdout, /First steps:[\s\S]*verimesh start --model ocr/)
@@ -73,6 +74,8 @@ test('help and version work without anything, and a wrong call ends with 2', asy
   assert.equal([wrong.code, incomplete.code], [2, 2])
   assert.match(wrong.stderr, /unknown command 'dance'/)
   assert.match(incomplete.stderr, /whole number/)
+  assert.equal([program.code, program.stderr, json(program).error.code], [2, '', 'usage'])
+  assert.match(json(program).error.message, /^option '--replicas <n>' .*whole number/)
 })
 
 test('models add: the same source has the same address, as a file and as a directory', async () => {
