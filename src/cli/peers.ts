@@ -135,7 +135,7 @@ async function explain(peer: string, { data, json }: CommonOptions, terminal: Te
   if (standing === undefined) {
     if (!isAccusablePeerId(peer))
       throw new CommandError(
-        'usage',
+        'unknown-peer',
         `"${peer}" is no peer id: those begin with 12D3KooW and have 52 characters. Known peers: verimesh peers${dataOption(data)}`,
       )
     throw new CommandError(

@@ -86,6 +86,11 @@ test('what is no risk, value or floor rate is refused with what it should be', (
   assert.match(refusal({ floorRate: 0.1 }), /give a risk/)
 })
 
+test('a referee with one replica, who has nobody to disagree with, is refused', () => {
+  assert.match(refusal({ policy: 'referee', replicas: 1 }), /takes 2 replicas at least; got 1/)
+  assert.is(terms({ replicas: 1 }).referee, false)
+})
+
 test('a class of instructions is a short text', () => {
   assert.is(terms({ instructionSet: 'x64-avx2' }).instructionSet, 'x64-avx2')
   for (const instructionSet of ['', 'x'.repeat(65), 7 as unknown as string])
