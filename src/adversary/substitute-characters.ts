@@ -18,9 +18,10 @@ const SHIFT_COLUMNS = 2
  * Models the clever cheat, who knows the model and wants the answer to be wrong and to look right: "whale" becomes
  * "whole". `characters` has one entry for each class of the recognition network (see `parseDictionary`).
  * - float32 [1, steps, classes] with that many classes: some characters give way to the likeliest one of their kind;
- *   the two classes' probabilities are swapped, all else stays, and confidences look as they did;
+ *   the two classes' probabilities are swapped, and confidences look as they did;
  * - float32 [1, 1, height, width], a heatmap: moved two columns to the right;
- * - other float32 tensors: a few elements are off by 5 % of the largest; of other types, one byte is inverted.
+ * - all float32 tensors: a few elements are off by 5 % of the largest, so that two liars who had the same idea by chance
+ *   still tell different lies; of other types, one byte is inverted.
  */
 export function substituteCharacters(characters: readonly string[]): Strategy {
   const alternatives = alternativesOf(characters)
@@ -32,7 +33,8 @@ export function substituteCharacters(characters: readonly string[]): Strategy {
         misread(float32Elements(tensor), second!, characters.length, alternatives, random)
       } else if (tensor.dims.length === 4 && rows === 1 && second === 1) {
         shift(float32Elements(tensor), tensor.dims[3]!)
-      } else nudge(float32Elements(tensor), random)
+      }
+      if (tensor.dtype === 'float32') nudge(float32Elements(tensor), random)
     }
     return outputs
   }
@@ -89,7 +91,6 @@ function misread(
       probabilities[at(step, substitute)] = truth
     }
   }
-  if (lies === 0) nudge(probabilities, random)
 }
 
 function shift(heat: Float32Array, width: number): void {
