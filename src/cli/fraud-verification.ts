@@ -49,10 +49,15 @@ export async function verify(
   terminal.print(`  job    ${jobId}`)
   terminal.print(`  model  ${model}`)
   if (position !== undefined)
-    terminal.print(
-      `  at     step ${position + 1} of its trace${operator === undefined ? '' : ` (${operator})`}`,
-    )
+    terminal.print(`  at     ${whereOf(position)}${operator === undefined ? '' : ` (${operator})`}`)
   terminal.note(`verified offline in ${(elapsedMs / 1000).toFixed(2)} s, on nobody's word`)
+}
+
+/** A position of the plan for people: steps of a graph are counted from 1, those of its branches and loops by their path. */
+function whereOf(position: string): string {
+  return /^\d+$/.test(position)
+    ? `step ${Number(position) + 1} of its trace`
+    : `${position} in its trace, each number from 0`
 }
 
 async function verifyWith(
