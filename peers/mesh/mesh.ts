@@ -16,13 +16,8 @@ import {
   parseMultiaddrs,
 } from '../host/index.ts'
 import { loadPeers, savePeers } from '../snapshot/index.ts'
-import {
-  REMEMBERED_ENOUGH,
-  RTT_AGAIN_MS,
-  RTT_INTERVAL_MS,
-  RTT_TIMEOUT_MS,
-  SNAPSHOT_INTERVAL_MS,
-} from './constants.ts'
+import { REMEMBERED_ENOUGH, SNAPSHOT_INTERVAL_MS } from './constants.ts'
+import { measureRoundTrips } from './round-trips.ts'
 
 export interface MeshOptions extends Omit<HostOptions, 'clock'> {
   readonly bootstrap: readonly string[]
@@ -208,32 +203,7 @@ function watchConnections(host: Host, book: Book, clock: Clock, log: Log, signal
     },
     { signal },
   )
-  const measure = async ({ id, remotePeer }: Connection): Promise<void> => {
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(RTT_TIMEOUT_MS)])
-    try {
-      book.rttMeasured(remotePeer.toString(), await host.services.ping.ping(remotePeer, { signal: bounded }))
-    } catch (error) {
-      log.debug(`ping over ${id} failed: ${String(error)}`)
-    }
-  }
-  /** More than once: both ends may have just started, and be busy with that. */
-  const measureAgain = async (connection: Connection): Promise<void> => {
-    await measure(connection)
-    for (const afterMs of RTT_AGAIN_MS) {
-      await untilAborted(clock, afterMs, signal)
-      if (signal.aborted || connection.status !== 'open') return
-      await measure(connection)
-    }
-  }
-  const look = (): void => {
-    if (signal.aborted) return
-    for (const { remotePeer, rtt, status } of host.getConnections()) {
-      if (rtt !== undefined && status === 'open') book.rttMeasured(remotePeer.toString(), rtt)
-    }
-    cancel = clock.after(RTT_INTERVAL_MS, look)
-  }
-  let cancel = clock.after(RTT_INTERVAL_MS, look)
-  signal.addEventListener('abort', () => cancel())
+  const measure = measureRoundTrips({ host, book, clock, log, signal })
   host.addEventListener(
     'peer:disconnect',
     ({ detail }: CustomEvent<PeerId>) => book.disconnected(detail.toString()),
@@ -246,7 +216,7 @@ function watchConnections(host: Host, book: Book, clock: Clock, log: Log, signal
         peerId.toString(),
         listenAddrs.map((address) => address.encapsulate(`/p2p/${peerId}`).toString()),
       )
-      void measureAgain(connection)
+      measure(connection)
     },
     { signal },
   )
