@@ -82,8 +82,11 @@ function codeOf(error: unknown): string {
 }
 
 function messageOf(error: unknown): string {
-  if (isDenied(error))
-    return `${error.path} cannot be written. Choose another directory (--data DIR for what is kept here), or make this one writable`
+  if (isDenied(error)) {
+    // Whoever opens a file may have wanted to read it.
+    const what = error.syscall === 'open' ? 'cannot be opened' : 'cannot be written'
+    return `${error.path} ${what}. Choose another directory (--data DIR for what is kept here), or make this one yours`
+  }
   return error instanceof Error ? error.message : String(error)
 }
 

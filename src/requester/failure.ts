@@ -1,4 +1,3 @@
-import { sourceOf } from '../../models/catalogue/index.ts'
 import type { EvidenceKind } from '../../peers/reputation/index.ts'
 import { ANSWERS_MAX } from '../verification/index.ts'
 import { tracedParties } from './dispute.ts'
@@ -94,14 +93,14 @@ function message(job: Job, code: JobFailureCode, found: number): string {
         `${tracedParties(job).length} traces were left, and no independent one to tell which is right` +
         `${job.own.status === 'failed' ? `; the own run failed: ${job.own.message}` : ''}. ` +
         'The answers are not to be trusted: try again when more volunteers serve the model in the exact lane, or add ' +
-        `the model to this node (\`verimesh models add ${sourceOf(model)}\`), so that it can run the job itself.`
+        'the model to this node (`verimesh models add SOURCE`), so that it can run the job itself.'
       )
     case 'too-doubtful':
       return (
         `${answered} of ${asked} providers that were asked answered, but too little is known of them: the answer that ` +
         `${agreed} of them give is wrong with a probability of up to ${(doubtOf(job) ?? 1).toPrecision(2)}, which is more than was accepted. ` +
         'Accept a higher --risk until more is known of the providers, ask when more of them serve the model, or add the ' +
-        `model to this node (\`verimesh models add ${sourceOf(model)}\`), so that it can check answers itself.`
+        'model to this node (`verimesh models add SOURCE`), so that it can check answers itself.'
       )
     case 'deadline':
       return (

@@ -52,7 +52,7 @@ export interface Truth {
 /** So many events at one instant are a circle: a mesh of 10,000 nodes that all wake at once makes a tenth of that. */
 const INSTANT_EVENTS_MAX = 1_000_000
 /** Events between two looks at whether something is open beyond its deadline. */
-const LOOK_EVENTS = 1024
+const LOOK_EVENTS = 256
 
 interface Watched {
   readonly deadlineAtMs: number
