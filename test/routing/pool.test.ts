@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createPosterior, REPUTATION_PARAMS, type TrackRecord } from '../../peers/reputation/index.ts'
+import {
+  createPosterior,
+  NEWCOMER,
+  REPUTATION_PARAMS,
+  type TrackRecord,
+} from '../../peers/reputation/index.ts'
 import {
   type Candidate,
   createRandom,
@@ -9,18 +14,10 @@ import {
   type PoolOptions,
   poolOf,
 } from '../../src/routing/index.ts'
+import { candidate as unknown } from '../fixtures/candidate.ts'
 
 function candidate(provider: string, record?: Partial<TrackRecord>): Candidate {
-  return {
-    provider,
-    group: provider,
-    load: undefined,
-    rttMs: undefined,
-    serviceMs: undefined,
-    outstanding: 0,
-    notBeforeMs: 0,
-    ...(record === undefined ? {} : { record: { checked: 0, streak: 0, suspicion: 0, ...record } }),
-  }
+  return unknown(provider, record === undefined ? {} : { record: { ...NEWCOMER, ...record } })
 }
 
 const options = (changes: Partial<PoolOptions> = {}): PoolOptions => ({

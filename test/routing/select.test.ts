@@ -8,19 +8,7 @@ import {
   type SelectOptions,
   selectProviders,
 } from '../../src/routing/index.ts'
-
-function candidate(provider: string, changes: Partial<Candidate> = {}): Candidate {
-  return {
-    provider,
-    group: provider,
-    load: undefined,
-    rttMs: undefined,
-    serviceMs: undefined,
-    outstanding: 0,
-    notBeforeMs: 0,
-    ...changes,
-  }
-}
+import { candidate } from '../fixtures/candidate.ts'
 
 function load(queued: number, serviceMs: number): Candidate['load'] {
   return { running: 0, queued, capacity: 100, serviceMs }
