@@ -18,7 +18,7 @@ import {
 import { createSigner } from '../../protocols/envelope/index.ts'
 import { isAccusablePeerId } from '../../protocols/fraud/index.ts'
 import { connectControl } from '../control/index.ts'
-import { type ExplainedStanding, type PeerStatus, printable } from '../node/index.ts'
+import { absentPeer, type ExplainedStanding, type PeerStatus, printable } from '../node/index.ts'
 import { CommandError } from './failure.ts'
 import { type CommonOptions, dataOption } from './options.ts'
 import { table } from './table.ts'
@@ -92,17 +92,7 @@ function remembered(ledger: Ledger): PeerStatus[] {
   const nowMs = Date.now()
   return [...ledger.entries()].map((entry) => {
     const standing = standingOf(entry, (model) => ledger.trackRecord(entry.provider, model, nowMs))
-    return {
-      peerId: entry.provider,
-      addresses: [],
-      connected: false,
-      rttMs: undefined,
-      models: [],
-      results: 0,
-      disagreed: 0,
-      exposed: entry.condemned?.kind === 'fraud-proof',
-      standing,
-    }
+    return absentPeer(standing, entry.condemned?.kind === 'fraud-proof')
   })
 }
 

@@ -22,7 +22,6 @@ import { systemClock } from '../../peers/clock/index.ts'
 import { createEphemeralIdentity, loadOrCreateIdentity } from '../../peers/identity/index.ts'
 import { joinMesh } from '../../peers/mesh/index.ts'
 import { createOpenCalls, type OpenCalls } from '../../peers/open-calls/index.ts'
-import type { Standing } from '../../peers/reputation/index.ts'
 import { createDisputeClient, createDisputeServer } from '../../protocols/dispute/index.ts'
 import { createSigner } from '../../protocols/envelope/index.ts'
 import { createInferenceClient, createInferenceServer } from '../../protocols/inference/index.ts'
@@ -48,6 +47,7 @@ import { createExactLanes, isKeptWarm } from './exact-lanes.ts'
 import { createFinder } from './finding.ts'
 import { JobError, NodeError, type NodeStatus, type PeerStatus, type VerimeshNode } from './node.ts'
 import { createOpenCalling } from './open-calling.ts'
+import { absentPeer, briefly } from './peer-status.ts'
 import { openProofs, type ProvenKey } from './proofs.ts'
 import { createProviderDriver, type ProviderDriver } from './provider-driver.ts'
 import { createReceiptDatabase } from './receipt-database.ts'
@@ -500,17 +500,7 @@ async function openNode(config: NodeConfig, opened: Closer[]): Promise<VerimeshN
   function rememberedPeers(): PeerStatus[] {
     const met = new Set(book.peers(now()).map(({ peerId }) => peerId))
     const others = reputation.remembered(REMEMBERED_SHOWN_MAX).filter(({ provider }) => !met.has(provider))
-    return others.map((standing) => ({
-      peerId: standing.provider,
-      addresses: [],
-      connected: false,
-      rttMs: undefined,
-      models: [],
-      results: 0,
-      disagreed: 0,
-      exposed: proofs.isExposed(standing.provider),
-      standing: briefly(standing),
-    }))
+    return others.map((standing) => absentPeer(standing, proofs.isExposed(standing.provider)))
   }
 
   let stopped: Promise<void> | undefined
@@ -580,13 +570,6 @@ async function openNode(config: NodeConfig, opened: Closer[]): Promise<VerimeshN
       return stopped
     },
   }
-}
-
-/** Without what is long: a list of a thousand peers has to fit into one answer. */
-function briefly(standing: Standing | undefined): PeerStatus['standing'] {
-  if (standing === undefined) return undefined
-  const { name, saboteur, reasons } = standing
-  return { name, saboteur, reasons }
 }
 
 /** A volunteer who tries its own node is told why that finds nobody. */

@@ -24,6 +24,7 @@ export {
   type SubmitRequest,
   type VerimeshNode,
 } from './node.ts'
+export { absentPeer } from './peer-status.ts'
 export { proofsDirectory, RECHECK_SUFFIX } from './places.ts'
 export { printable, printableJson } from './printable.ts'
 export type { Recheck } from './rechecking.ts'
