@@ -18,14 +18,15 @@ import {
   type RequesterEvent,
   type TraceFailureCode,
 } from '../requester/index.ts'
-import type { Candidate, Random, Replication, SeededRandom } from '../routing/index.ts'
+import type { Random, Replication, SeededRandom } from '../routing/index.ts'
 import type { Verdict } from '../verification/index.ts'
+import { createAcquaintances } from './acquaintances.ts'
 import type { Checker } from './checkers.ts'
 import type { Alarm, Clock } from './clock.ts'
 import type { Metrics } from './metrics.ts'
 import type { Network } from './network.ts'
 import type { Policy } from './policies.ts'
-import type { Board, SimProvider } from './provider.ts'
+import type { SimProvider } from './provider.ts'
 import { type Answer, isWrong, judgeRoot, lie, nearAnswer, RIGHT, rightAnswer, rootOf } from './truth.ts'
 
 /** What a simulation assumes about jobs and what checking costs. */
@@ -122,15 +123,6 @@ interface SimAttempt {
   answer: Answer | undefined
 }
 
-/** What is known of a provider; `candidate` is what was made of it last. */
-interface Known {
-  readonly group: string
-  readonly board: Board
-  serviceMs: number | undefined
-  notBeforeMs: number
-  candidate: Candidate | undefined
-}
-
 interface Served {
   readonly question: Question
   readonly answer: Answer
@@ -146,9 +138,6 @@ export interface SimRequesterInit {
 
 /** Of our own questions, for which re-checks are kept possible. */
 const RELIED_MAX = 1 << 20
-/** Weight of the newest service time. */
-const SERVICE_WEIGHT = 0.25
-
 export function createSimRequester({ node, world, policy, model, random }: SimRequesterInit): SimRequester {
   const { clock, network, metrics, checker } = world
   const name = `r${node}`
@@ -163,8 +152,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
   const reliance = createReliance<Served>(RELIED_MAX)
   const jobs = new Map<string, SimJob>()
   const timers = new Map<string, Alarm>()
-  /** By model, since what is known of a provider is about what it serves. */
-  const known = new Map<string, Map<string, Known>>()
+  const acquaintances = createAcquaintances({ node, world, ledger, knownMax: model.knownMax, random: own })
   const doubted = new Set<string>()
   const waiting: { readonly relied: Relied<Served>; readonly dueAtMs: number }[] = []
   let rechecking: string | undefined
@@ -323,69 +311,8 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
 
   function find(jobId: string): void {
     const { question, relied } = jobs.get(jobId)!
-    const candidates: Candidate[] = []
-    for (const [key, entry] of meet(question.model)) {
-      if (relied?.providers.includes(key)) continue
-      const { candidate, board } = entry
-      // Made anew only where something has changed: every question asks for all that are known.
-      const isMade = candidate !== undefined && candidate.load === board.load
-      candidates.push(isMade ? candidate : makeCandidate(key, entry, question.model))
-    }
+    const candidates = acquaintances.candidates(question.model, relied?.providers ?? [])
     post({ type: 'candidatesFound', jobId, candidates, complete: true })
-  }
-
-  /** Who serves this model, as far as is known: filled up at random. */
-  function meet(modelClass: string): ReadonlyMap<string, Known> {
-    const met = known.get(modelClass) ?? new Map<string, Known>()
-    known.set(modelClass, met)
-    for (let tries = 0; met.size < model.knownMax && tries < 4 * model.knownMax; tries++) {
-      const drawn = world.draw(modelClass, own)
-      if (drawn === undefined || drawn.node === node || met.has(drawn.key)) continue
-      acquaint(met, drawn, modelClass)
-    }
-    return met
-  }
-
-  function acquaint(met: Map<string, Known>, { key, group, board }: SimProvider, modelClass: string): void {
-    met.set(key, {
-      group,
-      board: board(modelClass),
-      serviceMs: undefined,
-      notBeforeMs: 0,
-      candidate: undefined,
-    })
-    metrics.met(key)
-  }
-
-  /** What is known of a provider, whichever of its models it is about. */
-  function* entriesOf(key: string): Generator<Known> {
-    for (const modelClass of world.provider(key)?.models ?? []) {
-      const entry = known.get(modelClass)?.get(key)
-      if (entry !== undefined) yield entry
-    }
-  }
-
-  function forget(key: string): void {
-    for (const modelClass of world.provider(key)?.models ?? []) known.get(modelClass)?.delete(key)
-  }
-
-  function makeCandidate(key: string, entry: Known, modelClass: string): Candidate {
-    entry.candidate = {
-      provider: key,
-      group: entry.group,
-      load: entry.board.load,
-      rttMs: undefined,
-      serviceMs: entry.serviceMs,
-      outstanding: 0,
-      notBeforeMs: entry.notBeforeMs,
-      record: ledger.trackRecord(key, modelClass, clock.nowMs),
-      reliability: ledger.reliability(key),
-    }
-    return entry.candidate
-  }
-
-  function changed(key: string): void {
-    for (const entry of entriesOf(key)) entry.candidate = undefined
   }
 
   function fail(jobId: string, attempt: number, code: AttemptFailureCode, retryAfterMs = 0): void {
@@ -403,7 +330,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
         : undefined
     if (provider === undefined || delay === undefined) {
       clock.after(model.dialTimeoutMs, () => {
-        forget(key)
+        acquaintances.forget(key)
         fail(jobId, attempt, 'unreachable')
       })
       return
@@ -433,16 +360,13 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
         refused: (code, retryAfterMs) =>
           back(REFUSAL_BYTES, () => {
             if (code === 'busy') {
-              for (const entry of entriesOf(key)) {
-                entry.notBeforeMs = clock.nowMs + retryAfterMs
-                entry.candidate = undefined
-              }
+              acquaintances.busy(key, clock.nowMs + retryAfterMs)
             }
             fail(jobId, attempt, code === 'expired' ? 'refused' : code, retryAfterMs)
           }),
         lost: () =>
           clock.after(network.delayMs(provider.node, node, 0, clock.nowMs) ?? model.dialTimeoutMs, () => {
-            forget(key)
+            acquaintances.forget(key)
             fail(jobId, attempt, 'hung-up')
           }),
       })
@@ -492,12 +416,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     if (!jobs.has(job.id)) return
     sent.answer = answer
     if (isWrong(answer)) metrics.lied()
-    const entry = known.get(job.question.model)?.get(sent.key)
-    if (entry !== undefined) {
-      const tookMs = clock.nowMs - sent.sentAtMs
-      entry.serviceMs =
-        entry.serviceMs === undefined ? tookMs : entry.serviceMs + (tookMs - entry.serviceMs) * SERVICE_WEIGHT
-    }
+    acquaintances.served(sent.key, job.question.model, clock.nowMs - sent.sentAtMs)
     post({ type: 'resultReceived', jobId: job.id, attempt, outputDigest: answer.digest })
   }
 
@@ -628,7 +547,7 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     strength: number,
   ): void {
     ledger.record({ provider: key, modelClass, kind, atMs: clock.nowMs, jobId, strength })
-    changed(key)
+    acquaintances.changed(key)
     if (kind === 'agreed') return
     checker.evidence(name, key, kind)
     const isProved = kind === 'lost-dispute'
@@ -704,13 +623,8 @@ export function createSimRequester({ node, world, policy, model, random }: SimRe
     },
     // The proof is fetched, does not verify, and nothing follows: see `protocols/fraud`.
     accuse: () => metrics.message(node, node),
-    renamed(provider, formerKey) {
-      for (const modelClass of provider.models) {
-        const met = known.get(modelClass)
-        if (met?.delete(formerKey)) acquaint(met, provider, modelClass)
-      }
-    },
-    knows: (key) => !entriesOf(key).next().done,
+    renamed: acquaintances.renamed,
+    knows: acquaintances.knows,
     get pending() {
       return jobs.size + waiting.length
     },
